@@ -1,0 +1,150 @@
+"""Who is calling: a client with its credentials, or somebody with an access token."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.middleware.csrf import CsrfViewMiddleware
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.models import TokenUser
+
+from api import audit, credentials, throttling, tokens
+from api.exceptions import (
+    REALM,
+    AccessDenied,
+    InvalidClient,
+    InvalidRequest,
+    InvalidToken,
+    SlowDown,
+)
+from api.hashers import is_generated
+from api.serializers import ClientCredentialsSerializer, parse_basic
+
+BASIC_CHALLENGE = {"WWW-Authenticate": f'Basic realm="{REALM}", charset="UTF-8"'}  # RFC 7617 §2
+_credentials = ClientCredentialsSerializer()
+
+
+class ClientUser(TokenUser):
+    """SimpleJWT's stateless user; its name is the client id."""
+
+    @property
+    def username(self) -> str:
+        return str(self.id)
+
+
+class BearerAuthentication(BaseAuthentication):
+    """An access token in the Authorization header (RFC 6750 §2.1), or in the browser's cookie.
+
+    The cookie counts only where there is no such header, and an unsafe method that relies on it
+    needs Django's CSRF token: a browser sends a cookie unasked, and nobody a header.
+    """
+
+    def authenticate(self, request: Request) -> tuple[ClientUser, tokens.AccessToken] | None:
+        if header := request.META.get("HTTP_AUTHORIZATION"):
+            scheme, _, text = header.partition(" ")
+            if scheme.lower() != "bearer":
+                return None
+        elif text := request.COOKIES.get(settings.ACCESS_TOKEN_COOKIE, ""):
+            enforce_csrf(request)
+        else:
+            return None
+        try:
+            token = tokens.verify(text.strip(" "))
+        except TokenError as error:
+            raise InvalidToken from error
+        return ClientUser(token), token
+
+
+class _CSRFCheck(CsrfViewMiddleware):
+    def _reject(self, request: HttpRequest, reason: str) -> Any:
+        return reason
+
+
+def enforce_csrf(request: Request) -> None:
+    """Demand Django's CSRF token of an unsafe method. Raises `AccessDenied`."""
+    check = _CSRFCheck(lambda _request: None)  # type: ignore[arg-type]
+    check.process_request(request._request)
+    if check.process_view(request._request, enforce_csrf, (), {}):  # type: ignore[arg-type]
+        raise AccessDenied("The CSRF token is missing or wrong.")
+
+
+def authenticate_client(request: Request) -> credentials.Login:
+    """Return the client whose credentials are in the header or the body (RFC 6749 §2.3.1).
+
+    Raises `InvalidRequest` unless they are there in exactly one of the two, `InvalidClient` if they
+    are wrong, and `SlowDown` after too many failures.
+    """
+    readings, used_basic = _presented(request)
+    costly = not all(is_generated(secret) for _, secret in readings)
+    address = throttling.client_address(request._request)
+    try:
+        with throttling.attempt(request._request, {name for name, _ in readings}, costly=costly):
+            for client_id, secret in readings:
+                if login := credentials.check(client_id, secret):
+                    return login
+            raise InvalidClient(headers=BASIC_CHALLENGE if used_basic else None)
+    except InvalidClient:
+        audit.record("login_failed", client=readings[0][0], address=address)
+        raise
+    except SlowDown:
+        audit.record("login_throttled", client=readings[0][0], address=address)
+        raise
+
+
+def _presented(request: Request) -> tuple[list[tuple[str, str]], bool]:
+    """Return the readings of the presented credentials, and whether a Basic header held them."""
+    if request.query_params.keys() & {"client_id", "client_secret"}:
+        raise InvalidRequest("Credentials do not belong in the URL.")
+    body = _credentials.run_validation(request.data)
+    scheme, _, encoded = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() != "basic":
+        for name in ("client_id", "client_secret"):
+            if name not in body:
+                raise InvalidRequest(f"{name} is required.")
+        return [(body["client_id"], body["client_secret"])], False
+    readings = parse_basic(encoded.strip(" "))
+    if "client_secret" in body or body.get("client_id", readings[0][0]) not in dict(readings):
+        raise InvalidRequest("The client authenticates in two ways at once.")
+    for client_id, secret in readings:
+        parts = {"client_id": client_id, "client_secret": secret}
+        if _credentials.run_validation(parts).keys() != parts.keys():
+            raise InvalidRequest("The Basic credentials are malformed.")
+    return readings, True
+
+
+class GuardedBackend(ModelBackend):
+    """Django's sign-in, for the admin, under the same guard and the same check as `/login`.
+
+    Django's own check would run a hash whose cost depends on the account.
+    """
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: Any,
+    ) -> User | None:
+        if request is None or username is None or password is None:
+            return None
+        address = throttling.client_address(request)
+        try:
+            with throttling.attempt(request, {username}, costly=not is_generated(password)):
+                login = credentials.check(username, password)
+                if login is None:
+                    raise InvalidClient
+        except InvalidClient:
+            audit.record("sign_in_failed", client=username, address=address)
+            return None
+        except SlowDown as error:
+            audit.record("sign_in_throttled", client=username, address=address)
+            seconds = error.headers["Retry-After"]
+            raise ValidationError(
+                f"Too many failed sign-ins. Try again in {seconds} seconds."
+            ) from None
+        return User.objects.get(pk=login.client.pk)

@@ -1,0 +1,1 @@
+"""What must not be configured: system checks with stable ids."""

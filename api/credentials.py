@@ -1,0 +1,186 @@
+"""Whether credentials are good, and how clients come by them.
+
+What a check costs depends on the form of the presented secret alone: one SHA-256 for a generated
+one, one Argon2id run for any other, whether the client is known, active, or stored otherwise. So
+the time of an answer tells nothing. (The one exception: a hash imported from another Django project
+is checked with its own algorithm until its owner's first login replaces it.)
+"""
+
+import logging
+import re
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+
+from django.contrib.auth.hashers import get_hasher, make_password
+from django.contrib.auth.models import Group, User
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from rest_framework_simplejwt.settings import api_settings
+
+from api.hashers import GeneratedSecretHasher, generate_secret, is_generated
+from api.models import Client, RetiredSecret, Standing, standing_for_login
+
+SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
+logger = logging.getLogger(__name__)
+
+
+class SecretChangedError(Exception):
+    """Somebody else changed the client's secret in the meantime."""
+
+
+class ScopeNotGrantedError(Exception):
+    """The client asked for a scope that it does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A client that presented a good secret, and the stored hash of that secret."""
+
+    client: Standing
+    secret_hash: str
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The client's groups whose names can be scopes; another name would be read as several."""
+        return tuple(group for group in self.client.groups if SCOPE.fullmatch(group))
+
+    def narrow(self, requested: str | None) -> tuple[str, ...]:
+        """Return the scopes asked for, or all where none is named (RFC 6749 §3.3).
+
+        Raises `ScopeNotGrantedError`.
+        """
+        wanted = set(requested.split(" ")) if requested else set(self.scopes)
+        if not wanted.issubset(self.scopes):
+            raise ScopeNotGrantedError
+        return tuple(scope for scope in self.scopes if scope in wanted)
+
+
+def check(client_id: str, secret: str) -> Login | None:
+    """Return who these credentials belong to, or `None`; whoever calls this guards it."""
+    if "\0" in client_id + secret:
+        return None  # PBKDF2 takes a secret with NUL bytes appended for the secret itself
+    client = standing_for_login(client_id)
+    matched = _match(secret, client.secrets if client else ())
+    if client is None or matched is None or not client.is_active:
+        return None
+    if not is_generated(secret):
+        matched = _upgrade(client, secret, matched)
+    _mark_used(client)
+    return Login(client, matched)
+
+
+def _match(secret: str, stored: tuple[str, ...]) -> str | None:
+    """Return which of the stored hashes is that of a secret, at one cost for each form."""
+    if is_generated(secret):
+        presented = GeneratedSecretHasher().encode(secret, "")
+        return next((one for one in stored if constant_time_compare(one, presented)), None)
+    generated = f"{GeneratedSecretHasher.algorithm}$"
+    # Two chosen secrets are never good at once: a rotation puts a generated one in the first place.
+    encoded = next((one for one in stored if not one.startswith(generated)), "")
+    try:
+        hasher = get_hasher(encoded.split("$", 1)[0])
+        return encoded if hasher.verify(secret, encoded) else None
+    except ValueError:  # no such client, no chosen secret, or a hash nobody here can read
+        get_hasher().verify(secret, _dummy_hash())
+        return None
+
+
+@lru_cache(maxsize=1)
+def _dummy_hash() -> str:
+    return make_password("a secret that somebody might choose")
+
+
+def _upgrade(client: Standing, secret: str, encoded: str) -> str:
+    """Replace an old or weaker hash of a chosen secret, and return the one that is stored now.
+
+    The old hash stays as a retired one while the tokens obtained with it live. Of two logins at
+    once, one stores its hash and the other takes that.
+    """
+    preferred = get_hasher()
+    if encoded.startswith(f"{preferred.algorithm}$") and not preferred.must_update(encoded):
+        return encoded
+    if encoded != client.secrets[0]:
+        return encoded  # a retired secret goes soon
+    upgraded = make_password(secret)
+    try:
+        with transaction.atomic():
+            rows = User.objects.filter(pk=client.pk)
+            if not rows.filter(password=encoded).update(password=upgraded):
+                return rows.values_list("password", flat=True).get()
+            RetiredSecret.objects.update_or_create(
+                client_id=client.pk,
+                defaults={
+                    "hash": encoded,
+                    "replaced_by": upgraded,
+                    "expires_at": timezone.now() + api_settings.ACCESS_TOKEN_LIFETIME,
+                },
+            )
+    except (DatabaseError, User.DoesNotExist):
+        logger.warning("The hash of a client's secret could not be upgraded.")
+        return encoded
+    return upgraded
+
+
+def _mark_used(client: Standing) -> None:
+    """Note that a client logged in, at most once an hour; a login never fails for it."""
+    if client.recently_used:
+        return
+    try:
+        with transaction.atomic():
+            User.objects.filter(pk=client.pk).update(last_login=timezone.now())
+    except DatabaseError:
+        logger.warning("The last use of a client could not be noted.")
+
+
+def create_client(
+    client_id: str | None = None,
+    *,
+    name: str = "",
+    scopes: Iterable[str] = (),
+    secret: str | None = None,
+) -> tuple[Client, str]:
+    """Make a client and return it with its secret, which exists nowhere else in the clear.
+
+    The id is generated where none is given, and so is the secret. Raises `ValidationError`.
+    """
+    secret = secret or generate_secret()
+    scopes = set(scopes)
+    malformed = [scope for scope in scopes if not SCOPE.fullmatch(scope)]
+    if malformed:
+        raise ValidationError({"scopes": f"{malformed[0]!r} is not a scope (RFC 6749 §3.3)."})
+    client = Client(username=client_id or str(uuid.uuid4()), first_name=name)
+    client.password = make_password(secret)
+    client.full_clean()
+    with transaction.atomic():
+        client.save(force_insert=True)
+        client.groups.set([Group.objects.get_or_create(name=scope)[0] for scope in scopes])
+    return client, secret
+
+
+def rotate_secret(client: Client, *, grace: timedelta | None = None) -> str:
+    """Give a client a new generated secret and return it.
+
+    With a grace, the old secret and its tokens stay good that long; without, both end now, and so
+    does a secret that was still in grace. Raises `SecretChangedError` if the secret is no longer
+    the one that `client` was loaded with: of two rotations at once, one wins and the other says so.
+    """
+    secret = generate_secret()
+    old, new = client.password, make_password(secret)
+    with transaction.atomic():
+        if not Client.objects.filter(pk=client.pk, password=old).update(password=new):
+            raise SecretChangedError(f"The secret of {client.username} has just been changed.")
+        RetiredSecret.objects.filter(client_id=client.pk).delete()
+        if grace:
+            RetiredSecret.objects.create(
+                client_id=client.pk,
+                hash=old,
+                replaced_by=new,
+                expires_at=timezone.now() + grace,
+            )
+    client.password = new
+    return secret

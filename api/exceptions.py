@@ -1,0 +1,231 @@
+"""The one shape of every error: `{"error": code, "error_description": sentence}`.
+
+Codes are those of RFC 6749 §5.2, RFC 6750 §3.1 and RFC 7591 §3.2.2. A description is a fixed
+sentence of ours in the characters that RFC 6749 §5.2 allows; nothing a caller sent is repeated.
+"""
+
+import logging
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.db import InterfaceError, OperationalError, ProgrammingError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+
+REALM = "authdemo"
+RETRY_AFTER = 2  # seconds; a database that comes back is found within them
+# A missing table is a database that is not ready, and PostgreSQL calls that a ProgrammingError.
+UNAVAILABLE = (OperationalError, InterfaceError, ProgrammingError)
+logger = logging.getLogger(__name__)
+
+
+class NotReadyError(Exception):
+    """The service lacks something that it cannot work without; an operator has to see to it."""
+
+
+class APIError(exceptions.APIException):
+    """An error that knows its status, its code, its sentence and its headers."""
+
+    status_code: int = status.HTTP_400_BAD_REQUEST
+    default_code = "invalid_request"
+    default_detail = "The request is malformed."
+
+    def __init__(
+        self, description: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(description or self.default_detail)
+        self.headers = dict(headers or {})
+
+
+class InvalidRequest(APIError):
+    pass
+
+
+class InvalidClient(APIError):
+    """Wrong secret, unknown client, inactive client: one and the same (RFC 6749 §5.2)."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_code = "invalid_client"
+    default_detail = "The client credentials are not valid."
+
+
+class UnsupportedGrantType(APIError):
+    default_code = "unsupported_grant_type"
+    default_detail = "The only grant_type is client_credentials."
+
+
+class InvalidScope(APIError):
+    default_code = "invalid_scope"
+    default_detail = "The client does not have the scope it asked for."
+
+
+class InvalidClientMetadata(APIError):
+    default_code = "invalid_client_metadata"
+    default_detail = "The client metadata is malformed."
+
+
+class SlowDown(APIError):
+    """Too many failures. `wait` is the number of seconds until another attempt is looked at."""
+
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+    default_code = "slow_down"
+    default_detail = "Too many attempts; try again later."
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(headers={"Retry-After": str(max(1, math.ceil(wait)))})
+
+
+class MissingToken(APIError):
+    """No token at all: a challenge without an error attribute (RFC 6750 §3.1)."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_code = "missing_token"
+    default_detail = "An access token is required; get one from /login."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": f'Bearer realm="{REALM}"'})
+
+
+class BearerError(APIError):
+    """An error about a token that was sent, told in the challenge too (RFC 6750 §3)."""
+
+    def __init__(self, description: str | None = None, **attributes: str) -> None:
+        super().__init__(description)
+        parts = {"error": self.default_code, "error_description": str(self.detail), **attributes}
+        challenge = "".join(f', {name}="{value}"' for name, value in parts.items())
+        self.headers["WWW-Authenticate"] = f'Bearer realm="{REALM}"{challenge}'
+
+
+class InvalidToken(BearerError):
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_code = "invalid_token"
+    default_detail = "The access token is expired, revoked or not valid."
+
+
+class InsufficientScope(BearerError):
+    status_code = status.HTTP_403_FORBIDDEN
+    default_code = "insufficient_scope"
+    default_detail = "The access token lacks a scope."
+
+
+class AccessDenied(APIError):
+    status_code = status.HTTP_403_FORBIDDEN
+    default_code = "access_denied"
+    default_detail = "This is not allowed."
+
+
+class NotFound(APIError):
+    status_code = status.HTTP_404_NOT_FOUND
+    default_detail = "There is nothing at this path."
+
+
+class BodyTooLarge(APIError):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The request body is larger than 64 KiB."
+
+
+class UnsupportedCharset(APIError):
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_detail = "The only charset is UTF-8."
+
+
+class Unavailable(APIError):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "temporarily_unavailable"
+    default_detail = "The service is temporarily unavailable; try again shortly."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": str(RETRY_AFTER)})
+
+
+# What DRF and Django raise, in our words; where a class has none here, its own status is kept.
+_SENTENCES: dict[type[Exception], str] = {
+    exceptions.ParseError: "The request body could not be understood.",
+    exceptions.MethodNotAllowed: "This method is not allowed here.",
+    exceptions.NotAcceptable: "No media type that the Accept header names is on offer.",
+    exceptions.UnsupportedMediaType: "The body's media type is not supported here.",
+}
+
+
+def translate(error: Exception) -> APIError | None:
+    """Return the error of ours that another says, or `None` for a bug."""
+    match error:
+        case APIError():
+            return error
+        case Http404() | exceptions.NotFound():
+            return NotFound()
+        case RequestDataTooBig():
+            return BodyTooLarge()
+        case SuspiciousOperation() | BadRequest():
+            return InvalidRequest()
+        case exceptions.NotAuthenticated():
+            return MissingToken()
+        case PermissionDenied() | exceptions.PermissionDenied():
+            return AccessDenied()
+        case exceptions.ValidationError():
+            return InvalidRequest(_sentence(error.detail))
+        case exceptions.APIException():
+            translated = InvalidRequest(_SENTENCES.get(type(error)))
+            translated.status_code = error.status_code
+            return translated
+        case NotReadyError():
+            logger.error("Not ready: %s", error)
+            return Unavailable()
+        case _ if isinstance(error, UNAVAILABLE):
+            logger.error("The database is unavailable: %s", type(error).__name__)
+            return Unavailable()
+    return None
+
+
+def _sentence(detail: Any) -> str | None:
+    """Name the first parameter that is at fault, from a serializer's errors."""
+    if not isinstance(detail, dict):
+        return None
+    name, errors = next(iter(detail.items()))
+    code = errors[0].code
+    return f"{name} is required." if code == "required" else f"{name} is malformed."
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer for DRF's views."""
+    translated = translate(error)
+    if translated is None:
+        return None
+    return Response(_body(translated), translated.status_code, headers=translated.headers)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer for what Django refuses before a view is reached, such as a foreign Host header."""
+    return _plain(translate(exception) or InvalidRequest())
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _plain(NotFound())
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer for an error outside of DRF's views; a database that is down is no bug of ours."""
+    error = sys.exc_info()[1]
+    translated = translate(error) if isinstance(error, Exception) else None
+    if translated is None:
+        translated = APIError("Something went wrong on our side.")
+        translated.status_code = status.HTTP_500_INTERNAL_SERVER_ERROR
+        return JsonResponse({**_body(translated), "error": "server_error"}, status=500)
+    return _plain(translated)
+
+
+def _body(error: APIError) -> dict[str, str]:
+    return {"error": error.default_code, "error_description": str(error.detail)}
+
+
+def _plain(error: APIError) -> HttpResponse:
+    return JsonResponse(_body(error), status=error.status_code, headers=error.headers)

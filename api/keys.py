@@ -1,0 +1,280 @@
+"""Which key signs, and which keys verify (RFC 7517, RFC 7518).
+
+Keys live in the database, so that every process and machine signs and verifies alike. Their private
+parts are encrypted with a key derived from `SECRET_KEY`. A rotation publishes the new key first and
+lets it sign only when every verifier must have seen it; the old one goes on verifying until the
+last token it signed has expired.
+
+A process keeps what it read and reads again every `REFRESH`, and also when it meets a token of a
+key it does not know, at most once in `RELOAD_INTERVAL`, so that forged key ids cost no query each.
+"""
+
+import base64
+import hashlib
+import json
+import logging
+import secrets
+import threading
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+from rest_framework_simplejwt.settings import api_settings
+
+from api.exceptions import NotReadyError
+from api.models import SigningKey
+
+JWKS_MAX_AGE = timedelta(minutes=5)
+REFRESH = timedelta(seconds=10)
+RELOAD_INTERVAL = timedelta(seconds=1)
+LEEWAY = timedelta(seconds=10)  # by which the clocks of two machines may differ
+PUBLISH_AHEAD = REFRESH + JWKS_MAX_AGE + LEEWAY
+TOKEN_TYPE = "at+jwt"  # noqa: S105 (the `typ` of RFC 9068 §2.1)
+RSA_BITS = 2048
+
+_CURVES: dict[str, ec.EllipticCurve] = {
+    "ES256": ec.SECP256R1(),
+    "ES384": ec.SECP384R1(),
+    "ES512": ec.SECP521R1(),
+}
+# The members of a JWK that its thumbprint is made of, by key type (RFC 7638 §3.2, RFC 8037 §2).
+_THUMBPRINT_MEMBERS = {
+    "EC": ("crv", "kty", "x", "y"),
+    "OKP": ("crv", "kty", "x"),
+    "RSA": ("e", "kty", "n"),
+    "oct": ("k", "kty"),
+}
+_jws = jwt.PyJWS()
+logger = logging.getLogger(__name__)
+
+
+class NoSigningKeyError(NotReadyError):
+    """No key can sign: none was made, or `SECRET_KEY` is not the one that encrypted them."""
+
+
+class RotationPendingError(Exception):
+    """A new key has been published and does not sign yet; a second would gain nothing."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Key:
+    """A key in use. `header` is the encoded JOSE header of every token it signs."""
+
+    kid: str
+    algorithm: str
+    header: str
+    signing: Any
+    verifying: Any
+    public_jwk: dict[str, str]
+    signs_from: datetime
+    verifies_until: datetime | None
+
+    def verifies(self, now: datetime) -> bool:
+        return self.verifies_until is None or now < self.verifies_until
+
+
+class _Keyring:
+    """What this process last read from the table of keys."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded_at = 0.0  # of `time.monotonic()`
+        self._keys: dict[str, Key] | None = None  # by header
+
+    def keys(self) -> dict[str, Key]:
+        if self._keys is None or time.monotonic() - self._loaded_at > REFRESH.total_seconds():
+            self._reload()
+        return self._keys or {}
+
+    def find(self, header: str) -> Key | None:
+        key = self.keys().get(header)
+        if key is None and time.monotonic() - self._loaded_at > RELOAD_INTERVAL.total_seconds():
+            self._reload()
+            key = self.keys().get(header)
+        return key
+
+    def forget(self) -> None:
+        self._keys = None
+
+    def _reload(self) -> None:
+        """Read the keys again.
+
+        While a database is slow or gone, one thread at a time tries; the others, and this one
+        after it failed, go on with the keys that are known.
+        """
+        if not self._lock.acquire(blocking=self._keys is None):
+            return
+        try:
+            self._loaded_at = time.monotonic()
+            known = {key.kid: key for key in (self._keys or {}).values()}
+            rows = SigningKey.objects.filter(_unexpired())
+            loaded = (_load(row, known.get(row.kid)) for row in rows)
+            self._keys = {key.header: key for key in loaded if key}
+        except (DatabaseError, InterfaceError):
+            if self._keys is None:
+                raise
+            logger.warning("The signing keys could not be read; going on with those known.")
+        finally:
+            self._lock.release()
+
+
+_keyring = _Keyring()
+forget = _keyring.forget
+
+
+def signing_key() -> Key:
+    """Return the key that signs now. Raises `NoSigningKeyError`.
+
+    It is the latest that is due. Where none is due yet, the first one was made by a machine whose
+    clock is ahead of ours, and signs all the same.
+    """
+    now = timezone.now()
+    usable = [key for key in _keyring.keys().values() if key.signing and key.verifies(now)]
+    if not usable:
+        raise NoSigningKeyError("No key can sign; `manage.py rotatekeys --now` makes one.")
+    due = [key for key in usable if key.signs_from <= now]
+    if due:
+        return max(due, key=lambda key: key.signs_from)
+    return min(usable, key=lambda key: key.signs_from)
+
+
+def find(header: str) -> Key | None:
+    """Return the key whose tokens begin with this encoded header, if it is still good."""
+    key = _keyring.find(header)
+    return key if key and key.verifies(timezone.now()) else None
+
+
+def jwks() -> dict[str, list[dict[str, str]]]:
+    """Return the public keys as a JWK Set (RFC 7517 §5). HMAC keys have no public part."""
+    now = timezone.now()
+    ring = _keyring.keys().values()
+    return {"keys": [key.public_jwk for key in ring if key.public_jwk and key.verifies(now)]}
+
+
+def rotate(*, immediately: bool = False) -> SigningKey:
+    """Make a new key with the algorithm of `JWT_ALGORITHM` and return it.
+
+    It signs after `PUBLISH_AHEAD`, and the others verify until the last token they can have signed
+    has expired. With `immediately`, for a leaked key, it signs now and the others are dropped now.
+    Raises `RotationPendingError` if an earlier rotation is still under way.
+    """
+    with transaction.atomic():
+        # Whoever comes second waits here, and the next query shows it what the first one did.
+        list(SigningKey.objects.select_for_update().values_list("kid"))
+        now = timezone.now()
+        others = SigningKey.objects.filter(_unexpired())
+        pending = others.filter(signs_from__gt=now).first()
+        if pending and not immediately:
+            raise RotationPendingError(
+                f"Key {pending.kid} is published and signs from {pending.signs_from:%H:%M:%S} UTC."
+            )
+        first = not others.exists()
+        signs_from = now if immediately or first else now + PUBLISH_AHEAD
+        last_expiry = signs_from + api_settings.ACCESS_TOKEN_LIFETIME + LEEWAY
+        if immediately:
+            others.update(verifies_until=now)
+        else:
+            others.filter(verifies_until=None).update(verifies_until=last_expiry)
+        key = _generate(settings.JWT_ALGORITHM)
+        key.signs_from = signs_from
+        key.save(force_insert=True)
+    forget()
+    return key
+
+
+def ensure_signing_key(**_kwargs: Any) -> None:
+    """Make the first key, or follow a change of `JWT_ALGORITHM`; called after `migrate`."""
+    if SigningKey._meta.db_table not in connection.introspection.table_names():
+        return
+    newest = SigningKey.objects.filter(_unexpired()).first()
+    if newest is None or newest.algorithm != settings.JWT_ALGORITHM:
+        try:
+            rotate()
+        except RotationPendingError as error:
+            logger.warning("JWT_ALGORITHM is not followed yet: %s", error)
+
+
+def derive(secret_key: str, purpose: str) -> bytes:
+    """Derive 32 bytes from a `SECRET_KEY`, others for each purpose (HKDF, RFC 5869)."""
+    hkdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=f"authdemo {purpose}".encode())
+    return hkdf.derive(secret_key.encode())
+
+
+def _fernet() -> MultiFernet:
+    secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return MultiFernet(
+        [Fernet(base64.urlsafe_b64encode(derive(key, "signing keys"))) for key in secret_keys]
+    )
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unexpired() -> Q:
+    return Q(verifies_until=None) | Q(verifies_until__gt=timezone.now())
+
+
+def _generate(algorithm: str) -> SigningKey:
+    private: Any
+    if algorithm in _CURVES:
+        private = ec.generate_private_key(_CURVES[algorithm])
+    elif algorithm == "EdDSA":
+        private = ed25519.Ed25519PrivateKey.generate()
+    elif algorithm.startswith("HS"):
+        private = secrets.token_bytes(int(algorithm[2:]) // 8)  # RFC 7518 §3.2
+    else:
+        private = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
+    implementation = _jws.get_algorithm_by_name(algorithm)
+    private_jwk = implementation.to_jwk(private, as_dict=True)
+    members = _THUMBPRINT_MEMBERS[private_jwk["kty"]]
+    canonical = json.dumps({name: private_jwk[name] for name in members}, separators=(",", ":"))
+    kid = _encode(hashlib.sha256(canonical.encode()).digest())
+    public_jwk = {}
+    if private_jwk["kty"] != "oct":
+        public_jwk = {name: private_jwk[name] for name in members}
+        public_jwk |= {"kid": kid, "use": "sig", "alg": algorithm}
+    return SigningKey(
+        kid=kid,
+        algorithm=algorithm,
+        private_jwk=_fernet().encrypt(json.dumps(private_jwk).encode()).decode(),
+        public_jwk=public_jwk,
+    )
+
+
+def _load(row: SigningKey, known: Key | None) -> Key | None:
+    """Return the key of a row, or `None` if it can neither sign nor verify."""
+    if known:
+        if (known.signs_from, known.verifies_until) == (row.signs_from, row.verifies_until):
+            return known
+        return replace(known, signs_from=row.signs_from, verifies_until=row.verifies_until)
+    implementation = _jws.get_algorithm_by_name(row.algorithm)
+    signing = None
+    try:
+        signing = implementation.from_jwk(_fernet().decrypt(row.private_jwk).decode())
+    except InvalidToken:
+        logger.error("Signing key %s was encrypted with another SECRET_KEY.", row.kid)
+    verifying = implementation.from_jwk(row.public_jwk) if row.public_jwk else signing
+    if verifying is None:
+        return None
+    header = {"alg": row.algorithm, "kid": row.kid, "typ": TOKEN_TYPE}
+    return Key(
+        kid=row.kid,
+        algorithm=row.algorithm,
+        header=_encode(json.dumps(header, separators=(",", ":")).encode()),
+        signing=signing,
+        verifying=verifying,
+        public_jwk=row.public_jwk,
+        signs_from=row.signs_from,
+        verifies_until=row.verifies_until,
+    )

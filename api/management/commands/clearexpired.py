@@ -1,0 +1,28 @@
+"""Delete what has expired. Nothing depends on it: what has expired counts for nothing already."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from api.models import RetiredSecret, RevokedToken, SigningKey
+
+
+class Command(BaseCommand):
+    help = "Deletes retired secrets, revoked tokens and signing keys that have expired."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="count, and delete nothing")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now = timezone.now()
+        for expired in (
+            RetiredSecret.objects.filter(expires_at__lte=now),
+            RevokedToken.objects.filter(expires_at__lte=now),
+            SigningKey.objects.filter(verifies_until__lte=now),
+        ):
+            name = expired.model._meta.verbose_name_plural
+            count = expired.count() if options["dry_run"] else expired.delete()[0]
+            verb = "would be deleted" if options["dry_run"] else "deleted"
+            self.stdout.write(f"{count} expired {name} {verb}")

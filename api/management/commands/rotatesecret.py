@@ -1,0 +1,48 @@
+"""Give a client a new secret and print it, which is shown this once."""
+
+import json
+import re
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from api import audit
+from api.credentials import SecretChangedError, rotate_secret
+from api.models import Client
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def duration(text: str) -> timedelta:
+    """Parse a duration such as `90s`, `30m`, `24h` or `7d`."""
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
+    if not match:
+        raise ArgumentTypeError(f"{text!r} is no duration such as 30m, 24h or 7d")
+    return timedelta(**{UNITS[match[2]]: int(match[1])})
+
+
+class Command(BaseCommand):
+    help = "Gives a client a new secret and prints it, once, as JSON."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("client_id")
+        when = parser.add_mutually_exclusive_group(required=True)
+        when.add_argument(
+            "--grace", type=duration, help="how long the old secret stays good, such as 24h"
+        )
+        when.add_argument(
+            "--now", action="store_true", help="end the old secret and its tokens at once"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            client = Client.objects.get(username=options["client_id"])
+            secret = rotate_secret(client, grace=options["grace"])
+        except Client.DoesNotExist:
+            raise CommandError(f"There is no client {options['client_id']!r}.") from None
+        except SecretChangedError as error:
+            raise CommandError(str(error)) from error
+        audit.record("secret_rotated", client=client.username)
+        self.stdout.write(json.dumps({"client_id": client.username, "client_secret": secret}))

@@ -1,0 +1,176 @@
+"""What is kept: clients, the secrets they retired, the tokens they revoked, and the signing keys.
+
+A client is a row of Django's own user table. Login and verification are on the path of every
+request, so each asks its one question in SQL that is written out here, and builds no model.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import User, UserManager
+from django.db import connection, models
+from django.utils import timezone
+
+LAST_USED_PRECISION = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the database says of a client at one moment.
+
+    `secrets` are the stored hashes that are good now: the current one, then the retired one while
+    its grace lasts. `generation` counts how often all tokens of the client were revoked.
+    """
+
+    client_id: str
+    is_active: bool
+    secrets: tuple[str, ...]
+    generation: int
+    groups: tuple[str, ...] = ()
+    recently_used: bool = False
+    pk: int = 0
+
+
+class ClientManager(UserManager["Client"]):
+    """Clients are the users who are not staff: an operator of clients never touches a person."""
+
+    def get_queryset(self) -> models.QuerySet["Client"]:
+        return super().get_queryset().filter(is_staff=False, is_superuser=False)
+
+
+class Client(User):
+    """A machine client: `username` is its client id, its groups are its scopes."""
+
+    objects = ClientManager()  # type: ignore[misc]
+
+    class Meta:
+        proxy = True
+        verbose_name = "client"
+        verbose_name_plural = "clients"
+        permissions = (
+            ("rotate_secret", "Can rotate a client's secret"),
+            ("revoke_tokens", "Can revoke a client's tokens"),
+        )
+
+
+class RetiredSecret(models.Model):
+    """The secret a client had before its last rotation, good until its grace ends.
+
+    One row a client, so that at most two secrets are good at once; and good only beside the one
+    that replaced it, so that a password set by any other way of Django's ends both.
+    """
+
+    client = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="retired")
+    hash = models.CharField(max_length=128)
+    replaced_by = models.CharField("hash of the secret that replaced it", max_length=128)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"the retired secret of client {self.client_id}"
+
+
+class TokenGeneration(models.Model):
+    """How often all tokens of a client have been revoked; tokens of an older generation are dead.
+
+    A counter rather than a time: it needs no clock, so no two machines can differ about it.
+    """
+
+    client = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="generation")
+    number = models.PositiveIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return f"generation {self.number} of client {self.client_id}"
+
+
+class RevokedToken(models.Model):
+    """A token that was revoked before it expired (RFC 7009); kept no longer than it would live."""
+
+    jti = models.CharField(max_length=36, primary_key=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.jti
+
+
+class SigningKey(models.Model):
+    """A key that signs from `signs_from` on, and verifies until `verifies_until`.
+
+    `private_jwk` is encrypted (see `keys.py`). `public_jwk` is empty for HMAC, whose one key is
+    secret.
+    """
+
+    kid = models.CharField("key id", max_length=43, primary_key=True)
+    algorithm = models.CharField(max_length=5)
+    private_jwk = models.TextField(editable=False)
+    public_jwk = models.JSONField(default=dict, blank=True, editable=False)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    signs_from = models.DateTimeField()
+    verifies_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-signs_from", "-created_at")
+        permissions = (("rotate_keys", "Can rotate the signing keys"),)
+
+    def __str__(self) -> str:
+        return self.kid
+
+
+_IN_GRACE = """LEFT JOIN api_retiredsecret r
+    ON r.client_id = u.id AND r.replaced_by = u.password AND r.expires_at > %s"""
+_GENERATION = "LEFT JOIN api_tokengeneration g ON g.client_id = u.id"
+_LOGIN = f"""
+    SELECT u.id, u.is_active, u.password, r.hash, g.number, u.last_login > %s, s.name
+    FROM auth_user u {_IN_GRACE} {_GENERATION}
+    LEFT JOIN auth_user_groups m ON m.user_id = u.id LEFT JOIN auth_group s ON s.id = m.group_id
+    WHERE u.username = %s
+"""  # noqa: S608 (made of constants)
+_VERIFICATION = f"""
+    SELECT u.is_active, u.password, r.hash, g.number,
+           EXISTS (SELECT 1 FROM api_revokedtoken t WHERE t.jti = %s)
+    FROM auth_user u {_IN_GRACE} {_GENERATION}
+    WHERE u.username = %s
+"""  # noqa: S608 (made of constants)
+
+
+def standing_for_login(client_id: str) -> Standing | None:
+    """Return what a login needs to know of a client, its groups included; `None` if unknown."""
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(_LOGIN, [_sql_time(now - LAST_USED_PRECISION), _sql_time(now), client_id])
+        rows = cursor.fetchall()
+    if not rows:
+        return None
+    pk, is_active, current, retired, generation, recently_used, _ = rows[0]
+    return Standing(
+        client_id=client_id,
+        is_active=bool(is_active),
+        secrets=(current, retired) if retired else (current,),
+        generation=generation or 0,
+        groups=tuple(sorted(row[6] for row in rows if row[6])),
+        recently_used=bool(recently_used),
+        pk=pk,
+    )
+
+
+def standing_for_token(client_id: str, jti: str) -> Standing | None:
+    """Return what verifying a token needs to know of its client.
+
+    `None` if the client is unknown, or if the token itself has been revoked.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_VERIFICATION, [jti, _sql_time(timezone.now()), client_id])
+        row = cursor.fetchone()
+    if row is None or row[4]:
+        return None
+    is_active, current, retired, generation, _ = row
+    return Standing(
+        client_id=client_id,
+        is_active=bool(is_active),
+        secrets=(current, retired) if retired else (current,),
+        generation=generation or 0,
+    )
+
+
+def _sql_time(moment: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)

@@ -1,0 +1,49 @@
+"""May they: scopes, and the registration policy."""
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from api.exceptions import InsufficientScope
+from api.tokens import AccessToken
+
+REGISTER = "register"
+INTROSPECT = "introspect"
+
+
+class HasScope(BasePermission):
+    """A token with every scope that the view names in `required_scopes` (RFC 6750 §3.1).
+
+    ```python
+    class ReportView(APIView):
+        permission_classes = (HasScope,)
+        required_scopes = ("reports",)
+    ```
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return bool(request.auth) and demand_scopes(request, view.required_scopes)
+
+
+class MayRegister(BasePermission):
+    """Anyone while registration is open, else a token with the scope `register` (RFC 7591 §3)."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if settings.REGISTRATION == "open":
+            return True
+        return bool(request.auth) and demand_scopes(request, (REGISTER,))
+
+
+def scopes_of(request: Request) -> set[str]:
+    """Return the scopes of the request's token; none where there is no token."""
+    token: AccessToken | None = request.auth  # type: ignore[assignment]
+    return set(token["scope"].split()) if token else set()
+
+
+def demand_scopes(request: Request, required: tuple[str, ...]) -> bool:
+    if not scopes_of(request).issuperset(required):
+        raise InsufficientScope(scope=" ".join(required))
+    return True

@@ -1,0 +1,82 @@
+"""Untrusted input becomes typed data here, and only here.
+
+Parameters without a value count as absent, and unknown ones are ignored (RFC 6749 §3.2). Values are
+taken exactly as they were sent: nothing is trimmed, and a number is no string.
+"""
+
+import base64
+import binascii
+from typing import Any
+from urllib.parse import unquote_plus
+
+from rest_framework import serializers
+
+from api.exceptions import InvalidRequest
+
+MAX_SECRET = 1024  # characters
+MAX_TOKEN = 64 * 1024  # characters; longer ones are no request that gets here
+
+
+class TextField(serializers.CharField):
+    """A string as it was sent: neither trimmed, nor made from a number."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class Parameters(serializers.Serializer[Any]):
+    """The parameters of one request (RFC 6749 §3.2)."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        present = {name: value for name, value in data.items() if value not in ("", None)}
+        return super().to_internal_value(present)
+
+
+class ClientCredentialsSerializer(Parameters):
+    """How a client says in a body who it is (RFC 6749 §2.3.1)."""
+
+    client_id = TextField(required=False, max_length=150)
+    client_secret = TextField(required=False, max_length=MAX_SECRET)
+
+
+class TokenRequestSerializer(Parameters):
+    """What a client asks of the token endpoint (RFC 6749 §4.4.2)."""
+
+    grant_type = TextField(required=False)
+    scope = TextField(required=False, max_length=4096)
+
+
+class TokenSerializer(Parameters):
+    """A token to look into or to revoke (RFC 7662 §2.1, RFC 7009 §2.1)."""
+
+    token = TextField(max_length=MAX_TOKEN)
+    token_type_hint = TextField(required=False)
+
+
+class RegistrationSerializer(Parameters):
+    """The client metadata that is honoured (RFC 7591 §2)."""
+
+    client_name = TextField(required=False, default="", max_length=150)
+    scope = TextField(required=False, default="", max_length=4096)
+
+
+def parse_basic(encoded: str) -> list[tuple[str, str]]:
+    """Return the (id, secret) pairs that the credentials of a Basic header can mean.
+
+    RFC 6749 §2.3.1 has both form-urlencoded first, and many clients don't. Where the two readings
+    differ both are given, the standard's first. Raises `InvalidRequest`.
+    """
+    try:
+        text = base64.b64decode(encoded, validate=True).decode()
+        client_id, separator, secret = text.partition(":")
+        decoded = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
+    except (binascii.Error, ValueError):
+        raise InvalidRequest("The Basic credentials are malformed.") from None
+    if not separator:
+        raise InvalidRequest("The Basic credentials are malformed.")
+    return list(dict.fromkeys([decoded, (client_id, secret)]))

@@ -1,0 +1,49 @@
+"""What most tests need: a client, a token, and counters and keys that start afresh."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from rest_framework.test import APIClient
+
+from api import keys, throttling, tokens
+from api.credentials import create_client
+from api.models import Client
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process() -> Iterator[None]:
+    """What a process remembers is forgotten before each test."""
+    keys.forget()
+    tokens.forget()
+    throttling.counters.cache_clear()
+    yield
+    keys.forget()
+
+
+@pytest.fixture
+def http() -> APIClient:
+    return APIClient()
+
+
+@pytest.fixture
+def credentials(db: None) -> dict[str, str]:
+    """The credentials of a client with the scopes `read` and `write`."""
+    client, secret = create_client("reporting", name="Reporting", scopes=["read", "write"])
+    return {"client_id": client.username, "client_secret": secret}
+
+
+@pytest.fixture
+def client_row(credentials: dict[str, str]) -> Client:
+    return Client.objects.get(username=credentials["client_id"])
+
+
+@pytest.fixture
+def get_token(http: APIClient, credentials: dict[str, str]) -> Callable[[], str]:
+    """Return a function that logs in and returns the access token."""
+
+    def login() -> str:
+        response = http.post("/login", credentials, format="json")
+        assert response.status_code == 200, response.data
+        return str(response.data["access_token"])
+
+    return login

@@ -1,0 +1,178 @@
+"""What an access token says (RFC 9068), and whether to believe one (RFC 8725)."""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+import jwt
+from django.conf import settings
+from django.db.models import F
+from rest_framework_simplejwt import tokens as simplejwt
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenBackendError, TokenError
+
+from api import keys
+from api.models import RevokedToken, Standing, TokenGeneration, standing_for_token
+
+FINGERPRINT_CLAIM = "secret_fp"
+MAX_LENGTH = 8 * 1024  # characters; ours have about 700, more with many scopes
+REMEMBERED = 4096  # verified tokens; about 10 MB
+
+_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_STRING_CLAIMS = ("sub", "client_id", "jti", "scope", FINGERPRINT_CLAIM)
+_jws = jwt.PyJWS()
+
+
+class Backend(TokenBackend):
+    """SimpleJWT's backend, with the keys of `keys.py` and a header of our own.
+
+    The header of every token we sign is one of a few known strings, so it is looked up and not
+    parsed: the key, and with it the algorithm, are never the token's choice (RFC 8725 §3.1), and
+    no `jku`, `x5u`, `jwk`, `x5c` or `crit` is ever read.
+    """
+
+    def encode(self, payload: dict[str, Any]) -> str:
+        key = keys.signing_key()
+        return jwt.encode(
+            payload, key.signing, key.algorithm, headers={"kid": key.kid, "typ": keys.TOKEN_TYPE}
+        )
+
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+        """Return the claims of a token that we signed. Raises `TokenBackendError`."""
+        form = _COMPACT.fullmatch(token) if len(token) <= MAX_LENGTH else None
+        key = keys.find(form[1]) if form else None
+        if key is None:
+            raise TokenBackendError("The token is malformed or its key is unknown.")
+        return dict(_signed_claims(token, key))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
+    """Verify what never changes about a token: its signature, and its claims but for the time.
+
+    Remembered for each token and key; what may change is asked anew by everyone who calls this:
+    whether the key is still good, the token expired or revoked, the client active.
+    """
+    try:
+        claims = json.loads(_jws.decode(token, key.verifying, algorithms=[key.algorithm]))
+    except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
+        raise TokenBackendError("The token's signature is not ours.") from error
+    if not isinstance(claims, dict):
+        raise TokenBackendError("The token's claims are not an object.")
+    texts = [claims.get(name) for name in _STRING_CLAIMS]
+    if not all(isinstance(text, str) and text.isprintable() for text in texts):
+        raise TokenBackendError("The token lacks a claim.")
+    if not all(type(claims.get(name)) is int for name in ("exp", "iat")):  # a bool is no time
+        raise TokenBackendError("The token lacks a time.")
+    if not 0 < claims["iat"] < claims["exp"] < 2**40:
+        raise TokenBackendError("The token's times make no sense.")
+    if claims.get("iss") != settings.PUBLIC_URL or claims.get("aud") != settings.JWT_AUDIENCE:
+        raise TokenBackendError("The token is from, or for, somebody else.")
+    if not claims["sub"] or claims["sub"] != claims["client_id"]:
+        raise TokenBackendError("The token has no subject.")
+    return MappingProxyType(claims)
+
+
+forget = _signed_claims.cache_clear
+_backend = Backend("ES256")
+
+
+class AccessToken(simplejwt.AccessToken):
+    """SimpleJWT's access token with the header and the claims of RFC 9068.
+
+    `AccessToken(text)` verifies all but the client's standing; `verify(text)` below that too.
+    """
+
+    def __init__(self, token: Any = None, verify: bool = True) -> None:
+        super().__init__(token, verify)
+        self.payload.pop(None, None)  # type: ignore[call-overload]  # SimpleJWT sets a type claim even where it is told not to
+
+    def get_token_backend(self) -> Backend:
+        return _backend
+
+    def verify(self) -> None:
+        """Check the times: SimpleJWT's own checks are done by the backend, once a token.
+
+        A clock that is ahead of ours may have issued the token a moment from now.
+        """
+        now = time.time()
+        if self.payload["exp"] <= now:
+            raise ExpiredTokenError("The token has expired.")
+        if self.payload["iat"] > now + keys.LEEWAY.total_seconds():
+            raise TokenError("The token is from the future.")
+
+
+def issue(standing: Standing, scopes: tuple[str, ...], secret_hash: str) -> AccessToken:
+    """Return a token for a client that has just authenticated with the secret of this hash."""
+    token = AccessToken()
+    token.payload |= {
+        "iss": settings.PUBLIC_URL,
+        "aud": settings.JWT_AUDIENCE,
+        "sub": standing.client_id,
+        "client_id": standing.client_id,
+        "scope": " ".join(scopes),
+        FINGERPRINT_CLAIM: _fingerprint(settings.SECRET_KEY, secret_hash, standing.generation),
+    }
+    return token
+
+
+def verify(text: str) -> AccessToken:
+    """Return the token that a text is, if it is good at this moment. Raises `TokenError`.
+
+    Costs one query, which answers whether the client is active, the secret that the token was
+    obtained with still good, and the token not revoked.
+    """
+    token = AccessToken(text)
+    standing = standing_for_token(token["sub"], token["jti"])
+    if standing is None or not standing.is_active:
+        raise TokenError("The token has been revoked.")
+    presented = token[FINGERPRINT_CLAIM].encode()
+    secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    if not any(
+        hmac.compare_digest(presented, _fingerprint(key, stored, standing.generation).encode())
+        for key in secret_keys
+        for stored in standing.secrets
+    ):
+        raise TokenError("The token has been revoked.")
+    return token
+
+
+def public_claims(token: AccessToken) -> dict[str, Any]:
+    """Return what a token says to those it is for; the fingerprint is for us alone."""
+    return {name: value for name, value in token.payload.items() if name != FINGERPRINT_CLAIM}
+
+
+def revoke(token: AccessToken) -> None:
+    """End a token at the next request in every process (RFC 7009)."""
+    expires_at = datetime.fromtimestamp(token["exp"], UTC)
+    RevokedToken.objects.get_or_create(jti=token["jti"], defaults={"expires_at": expires_at})
+
+
+def revoke_all(client_pk: int) -> None:
+    """End all tokens that a client has; its secret goes on to obtain new ones."""
+    created = TokenGeneration.objects.get_or_create(client_id=client_pk)[1]
+    if not created:
+        TokenGeneration.objects.filter(client_id=client_pk).update(number=F("number") + 1)
+
+
+@lru_cache(maxsize=8)
+def _fingerprint_key(secret_key: str) -> bytes:
+    return keys.derive(secret_key, "secret fingerprints")
+
+
+def _fingerprint(secret_key: str, stored_hash: str, generation: int) -> str:
+    """Return 96 bits, in base64url, that tell one stored hash and generation from the next.
+
+    Keyed, so that whoever reads a token learns nothing of the hash.
+    """
+    message = f"{generation} {stored_hash}".encode()
+    digest = hmac.digest(_fingerprint_key(secret_key), message, hashlib.sha256)
+    return base64.urlsafe_b64encode(digest[:12]).decode()

@@ -1,0 +1,261 @@
+"""Validate, call one function, respond."""
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework import status
+from rest_framework.exceptions import ValidationError
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+from rest_framework_simplejwt.exceptions import TokenError
+
+from api import audit, credentials, health, keys, throttling, tokens
+from api.authentication import BearerAuthentication, authenticate_client
+from api.exceptions import InvalidClientMetadata, InvalidRequest, InvalidScope, UnsupportedGrantType
+from api.permissions import INTROSPECT, REGISTER, MayRegister, scopes_of
+from api.serializers import (
+    Parameters,
+    RegistrationSerializer,
+    TokenRequestSerializer,
+    TokenSerializer,
+)
+
+
+class UncachedView(APIView):
+    """A view whose answers, errors included, no cache may keep (RFC 6749 §5.1)."""
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        return {
+            **super().default_response_headers,
+            "Cache-Control": "no-store",
+            "Pragma": "no-cache",
+        }
+
+
+class RootView(APIView):
+    """What there is here."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    names = (
+        "public",
+        "login",
+        "private",
+        "register",
+        "introspect",
+        "revoke",
+        "jwks",
+        "metadata",
+        "livez",
+        "readyz",
+    )
+
+    def get(self, request: Request) -> Response:
+        return Response({name: reverse(name, request=request) for name in self.names})
+
+
+class PublicView(APIView):
+    """A route that anyone may call."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def get(self, request: Request) -> Response:
+        return Response({"message": "Welcome to the public area :)"})
+
+
+class PrivateView(UncachedView):
+    """A route that needs an access token."""
+
+    authentication_classes = (BearerAuthentication,)
+    permission_classes = (IsAuthenticated,)
+
+    def get(self, request: Request) -> Response:
+        token: tokens.AccessToken = request.auth  # type: ignore[assignment]
+        return Response({"message": "Welcome to the protected area :)", **token.payload})
+
+
+class LoginView(UncachedView):
+    """The token endpoint (RFC 6749 §4.4): client credentials for an access token.
+
+    No authentication class, because who calls is the very question that is answered here.
+    """
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def post(self, request: Request) -> Response:
+        asked = validate(TokenRequestSerializer, request)
+        is_json = request.content_type.startswith("application/json")
+        if "grant_type" not in asked and not is_json:
+            raise InvalidRequest("grant_type is required.")
+        if asked.get("grant_type", "client_credentials") != "client_credentials":
+            raise UnsupportedGrantType
+        login = authenticate_client(request)
+        try:
+            scopes = login.narrow(asked.get("scope"))
+        except credentials.ScopeNotGrantedError as error:
+            raise InvalidScope from error
+        token = tokens.issue(login.client, scopes, login.secret_hash)
+        text = str(token)
+        record(request, "token_issued", login.client.client_id, jti=token["jti"])
+        return Response(
+            {
+                "access_token": text,
+                "token_type": "Bearer",
+                "expires_in": token["exp"] - token["iat"],
+                "scope": token["scope"],
+            }
+        )
+
+
+class RegisterView(UncachedView):
+    """Dynamic client registration (RFC 7591 §3).
+
+    The id is always generated: clients and people share a table, and nobody may choose to look like
+    somebody else (RFC 9700 §4.15). A client gets the scopes that it asked for and that the caller's
+    own token holds; whoever registers without a token has none to give.
+    """
+
+    authentication_classes = (BearerAuthentication,)
+    permission_classes = (MayRegister,)
+
+    def post(self, request: Request) -> Response:
+        try:
+            metadata = validate(RegistrationSerializer, request)
+        except ValidationError as error:
+            raise InvalidClientMetadata from error
+        granted = scopes_of(request)
+        if REGISTER not in granted:
+            throttling.count_registration(request._request)
+        scopes = sorted(granted & set(metadata["scope"].split()))
+        client, secret = credentials.create_client(name=metadata["client_name"], scopes=scopes)
+        record(request, "client_registered", client.username)
+        return Response(
+            {
+                "client_id": client.username,
+                "client_secret": secret,
+                "client_id_issued_at": int(client.date_joined.timestamp()),
+                "client_secret_expires_at": 0,
+                "client_name": client.first_name,
+                "scope": " ".join(scopes),
+                "grant_types": ["client_credentials"],
+                "response_types": [],
+                "token_endpoint_auth_method": "client_secret_basic",
+            },
+            status.HTTP_201_CREATED,
+        )
+
+
+class IntrospectView(UncachedView):
+    """Token introspection (RFC 7662): a client's own tokens; others' with scope `introspect`."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def post(self, request: Request) -> Response:
+        login = authenticate_client(request)
+        text = validate(TokenSerializer, request)["token"]
+        try:
+            token = tokens.verify(text)
+        except TokenError:
+            return Response({"active": False})
+        if token["sub"] != login.client.client_id and INTROSPECT not in login.scopes:
+            return Response({"active": False})
+        return Response({"active": True, "token_type": "Bearer", **tokens.public_claims(token)})
+
+
+class RevokeView(UncachedView):
+    """Token revocation (RFC 7009): a client's own tokens; the answer is 200 whatever was sent."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def post(self, request: Request) -> Response:
+        login = authenticate_client(request)
+        text = validate(TokenSerializer, request)["token"]
+        try:
+            token = tokens.AccessToken(text)
+        except TokenError:
+            return Response({})
+        if token["sub"] == login.client.client_id:
+            tokens.revoke(token)
+            record(request, "token_revoked", login.client.client_id, jti=token["jti"])
+        return Response({})
+
+
+class JWKSView(APIView):
+    """The public keys that verify our tokens (RFC 7517 §5)."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer,)
+
+    def get(self, request: Request) -> Response:
+        max_age = int(keys.JWKS_MAX_AGE.total_seconds())
+        return Response(keys.jwks(), headers={"Cache-Control": f"public, max-age={max_age}"})
+
+
+class MetadataView(APIView):
+    """Where everything is, for OAuth clients (RFC 8414)."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer,)
+
+    def get(self, request: Request) -> Response:
+        methods = ["client_secret_basic", "client_secret_post"]
+        return Response(
+            {
+                "issuer": settings.PUBLIC_URL,
+                "token_endpoint": settings.PUBLIC_URL + reverse("login"),
+                "token_endpoint_auth_methods_supported": methods,
+                "grant_types_supported": ["client_credentials"],
+                "response_types_supported": [],
+                "jwks_uri": settings.PUBLIC_URL + reverse("jwks"),
+                "registration_endpoint": settings.PUBLIC_URL + reverse("register"),
+                "introspection_endpoint": settings.PUBLIC_URL + reverse("introspect"),
+                "introspection_endpoint_auth_methods_supported": methods,
+                "revocation_endpoint": settings.PUBLIC_URL + reverse("revoke"),
+                "revocation_endpoint_auth_methods_supported": methods,
+            }
+        )
+
+
+class LivezView(APIView):
+    """The process answers."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer,)
+
+    def get(self, request: Request) -> Response:
+        return Response({"status": "ok"})
+
+
+class ReadyzView(APIView):
+    """The service can do its work: database, migrations, a key to sign with."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer,)
+
+    def get(self, request: Request) -> Response:
+        health.demand_readiness()
+        return Response({"status": "ok"})
+
+
+def validate(serializer: type[Parameters], request: Request) -> dict[str, Any]:
+    """Return the parameters of a request's body. Raises DRF's `ValidationError`."""
+    parameters: dict[str, Any] = serializer().run_validation(request.data)
+    return parameters
+
+
+def record(request: Request, event: str, client_id: str, **fields: str) -> None:
+    address = throttling.client_address(request._request)
+    audit.record(event, client=client_id, address=address, **fields)

@@ -1,0 +1,304 @@
+"""Settings: every environment variable is read here, and nowhere else.
+
+`PUBLIC_URL` is the one that matters. While it is a loopback address the service is *local*: it
+needs no configuration at all. As soon as it is a real host, https and a `SECRET_KEY` of one's own
+are demanded, and what follows from the URL (hosts, cookies, redirects, HSTS) is set from it.
+"""
+
+import ipaddress
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from limits import parse
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+
+def one_of(name: str, default: str, *choices: str) -> str:
+    """Read a variable that must be one of `choices`."""
+    value: str = env.str(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
+def rate(name: str, default: str) -> str:
+    """Read a variable such as `10/minute`, as the `limits` library writes rates."""
+    value: str = env.str(name, default)
+    try:
+        parse(value)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name} must be a rate such as {default!r}, not {value!r}."
+        ) from None
+    return value
+
+
+def boolean(name: str, *, default: bool) -> bool:
+    """Read a yes or a no; anything else is a mistake, not a no."""
+    value: str = env.str(name, str(default)).lower()
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off", ""}:
+        return False
+    raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
+
+
+# Where the service lives
+
+PUBLIC_URL = env.str("PUBLIC_URL", "http://localhost:8000").rstrip("/")
+
+
+def parse_public_url() -> tuple[str, str]:
+    """Split `PUBLIC_URL` into its scheme and host; it can be nothing but an origin."""
+    try:
+        url = urlsplit(PUBLIC_URL)
+        host, _ = url.hostname or "", url.port
+    except ValueError:
+        url, host = urlsplit(""), ""
+    is_origin = url.scheme in {"http", "https"} and f"{url.scheme}://{url.netloc}" == PUBLIC_URL
+    if not host or not is_origin or "@" in url.netloc:
+        raise ImproperlyConfigured(
+            "PUBLIC_URL must be an http or https origin such as 'https://auth.example.com', "
+            f"not {PUBLIC_URL!r}."
+        )
+    return url.scheme, host
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+scheme, host = parse_public_url()
+IS_LOCAL = is_loopback(host)
+IS_HTTPS = scheme == "https"
+if not IS_LOCAL and not IS_HTTPS:
+    raise ImproperlyConfigured(f"PUBLIC_URL must be https unless it is local, not {PUBLIC_URL!r}.")
+
+DEBUG = boolean("DEBUG", default=False)
+if DEBUG and not IS_LOCAL:
+    raise ImproperlyConfigured("DEBUG must be off when PUBLIC_URL is public.")
+
+ALLOWED_HOSTS = [f"[{host}]" if ":" in host else host]
+if IS_LOCAL:
+    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
+
+try:
+    TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0)
+except ValueError:
+    TRUSTED_PROXIES = -1
+if TRUSTED_PROXIES < 0:
+    raise ImproperlyConfigured("TRUSTED_PROXIES must be a number of proxies, 0 or more.")
+
+# Secrets
+
+
+def local_secret_key() -> str:
+    """Return the key in `.secret_key`, made at the first start and readable by its owner only.
+
+    The file is linked into place whole, so that of two processes that start at once both read
+    the same key.
+    """
+    path = BASE_DIR / ".secret_key"
+    if not path.exists():
+        draft = path.with_name(f".secret_key.{secrets.token_hex(8)}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(64))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another process was first, and its key serves both
+        finally:
+            draft.unlink()
+    return path.read_text()
+
+
+def check_secret_key(name: str, key: str) -> str:
+    if len(key) < 50 or len(set(key)) < 5 or key.startswith("django-insecure-"):
+        raise ImproperlyConfigured(
+            f"{name} is too weak: 50 random characters or more, such as `python3 -c "
+            "'import secrets; print(secrets.token_urlsafe(64))'` prints."
+        )
+    return key
+
+
+SECRET_KEY = env.str("SECRET_KEY", "")
+if not SECRET_KEY and IS_LOCAL:
+    SECRET_KEY = local_secret_key()
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY is required when PUBLIC_URL is public.")
+check_secret_key("SECRET_KEY", SECRET_KEY)
+SECRET_KEY_FALLBACKS = [
+    check_secret_key("SECRET_KEY_FALLBACKS", key)
+    for key in env.list("SECRET_KEY_FALLBACKS", default=[])
+]
+
+# Application
+
+ROOT_URLCONF = "authdemo.urls"
+WSGI_APPLICATION = "authdemo.wsgi.application"
+INSTALLED_APPS = [
+    "api",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+USE_TZ = True
+TIME_ZONE = "UTC"
+APPEND_SLASH = False  # API paths have no trailing slash, and the admin appends its own
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True  # nothing need be collected
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # bytes; no request of ours needs more
+
+# Database
+
+
+def database() -> dict[str, Any]:
+    """Parse `DATABASE_URL`: SQLite or PostgreSQL, each with what it needs to serve well."""
+    try:
+        config: dict[str, Any] = env.db_url("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+    except (ValueError, ImproperlyConfigured):
+        config = {}
+    options = config.setdefault("OPTIONS", {})
+    match config.get("ENGINE"):
+        case "django.db.backends.sqlite3":
+            config["CONN_MAX_AGE"] = None
+            options["timeout"] = 3  # seconds that a writer waits for another
+            options["transaction_mode"] = "IMMEDIATE"
+            options["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
+        case "django.db.backends.postgresql":
+            config["CONN_HEALTH_CHECKS"] = True  # a restarted server leaves dead connections
+            options["pool"] = {"min_size": 1, "max_size": 16, "timeout": 3}  # seconds
+            options.setdefault("connect_timeout", 3)
+        case _:
+            raise ImproperlyConfigured(
+                "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
+            )
+    return config
+
+
+DATABASES = {"default": database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Credentials and tokens
+
+PASSWORD_HASHERS = [
+    "api.hashers.ChosenSecretHasher",
+    "api.hashers.GeneratedSecretHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # rows from other Django projects,
+    "django.contrib.auth.hashers.ScryptPasswordHasher",  # upgraded when they log in
+]
+AUTHENTICATION_BACKENDS = ["api.authentication.GuardedBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+JWT_ALGORITHM = one_of(
+    "JWT_ALGORITHM",
+    "ES256",
+    *(f"{family}{bits}" for family in ("HS", "RS", "PS", "ES") for bits in (256, 384, 512)),
+    "EdDSA",
+)
+JWT_AUDIENCE = env.str("JWT_AUDIENCE", PUBLIC_URL)
+SIMPLE_JWT = {
+    "USER_ID_FIELD": "username",  # `sub` is the client id (RFC 9068 §2.2)
+    "USER_ID_CLAIM": "sub",
+    "TOKEN_TYPE_CLAIM": None,  # the header's `typ` says what the token is (RFC 9068 §2.1)
+}
+ACCESS_TOKEN_COOKIE = "__Host-access_token" if IS_HTTPS else "access_token"
+REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
+
+# How many are too many
+
+FAILED_LOGINS_PER_CLIENT = rate("FAILED_LOGINS_PER_CLIENT", "10/minute")
+FAILED_LOGINS_PER_ADDRESS = rate("FAILED_LOGINS_PER_ADDRESS", "100/minute")
+REGISTRATIONS_PER_ADDRESS = rate("REGISTRATIONS_PER_ADDRESS", "10/minute")
+REDIS_URL = env.str("REDIS_URL", "")
+
+# API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],  # deny
+    "DEFAULT_PARSER_CLASSES": ["api.parsers.JSONParser", "api.parsers.FormParser"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "EXCEPTION_HANDLER": "api.exceptions.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,  # `?format=` would be a second way to ask for a media type
+}
+
+# Browser
+
+SESSION_COOKIE_AGE = 60 * 60  # seconds; a staff session is short
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = IS_HTTPS
+SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
+X_FRAME_OPTIONS = "DENY"
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# Logging
+
+LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "text": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "format": "{asctime}{levelname}{name}{message}",
+            "style": "{",
+        },
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+}
