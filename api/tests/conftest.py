@@ -1,6 +1,7 @@
 """What most tests need: a client, a token, and counters and keys that start afresh."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from rest_framework.test import APIClient
@@ -8,6 +9,7 @@ from rest_framework.test import APIClient
 from api import keys, throttling, tokens
 from api.credentials import create_client
 from api.models import Client
+from api.tests.server import Server
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +49,11 @@ def get_token(http: APIClient, credentials: dict[str, str]) -> Callable[[], str]
         return str(response.data["access_token"])
 
     return login
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    """A service with a migrated SQLite database of its own, not yet running."""
+    server = Server(tmp_path, f"sqlite:///{tmp_path / 'db.sqlite3'}")
+    server.manage("migrate", "--verbosity", "0")
+    return server

@@ -1,0 +1,98 @@
+"""The real server, as its users start it: a process of its own on a free port."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+GRANIAN = ("-m", "granian", "--interface", "wsgi", "authdemo.wsgi:application")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A service on its own database: `manage` runs its commands, `running` its server."""
+
+    directory: Path
+    database_url: str
+    port: int = field(default_factory=free_port)
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "server.log").read_text()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        own = {
+            "PUBLIC_URL": self.url,
+            "DATABASE_URL": self.database_url,
+            "SECRET_KEY": "a secret key for the servers that tests start, of 50 and more",
+        }
+        return inherited | own | self.extra
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=PROJECT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @contextmanager
+    def running(self, arguments: Sequence[str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the server until the block ends; granian with one worker unless told otherwise."""
+        arguments = arguments or (*GRANIAN, "--port", str(self.port))
+        with (self.directory / "server.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=PROJECT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            self.wait(process)
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until the server answers."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            assert process.poll() is None, self.log
+            try:
+                with urllib.request.urlopen(f"{self.url}/livez", timeout=2):
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"The server did not answer: {self.log}")
