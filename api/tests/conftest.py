@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page
 from rest_framework.test import APIClient
 
 from api import keys, throttling, tokens
 from api.credentials import create_client
 from api.models import Client
+from api.tests.chromium import chromium, watched_page
 from api.tests.server import Server
 
 
@@ -57,3 +59,17 @@ def server(tmp_path: Path) -> Server:
     server = Server(tmp_path, f"sqlite:///{tmp_path / 'db.sqlite3'}")
     server.manage("migrate", "--verbosity", "0")
     return server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium, and no longer than a module: Django takes Playwright's event loop for its own."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page in a fresh profile; the test fails for anything that `watched_page` complains of."""
+    with watched_page(browser) as page:
+        yield page
