@@ -18,6 +18,8 @@ urlpatterns = [
         views.MetadataView.as_view(),
         name="metadata",
     ),
+    path("schema", views.SchemaView.as_view(), name="schema"),
+    path("docs", views.DocsView.as_view(), name="docs"),
     path("livez", views.LivezView.as_view(), name="livez"),
     path("readyz", views.ReadyzView.as_view(), name="readyz"),
 ]

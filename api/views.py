@@ -3,17 +3,26 @@
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpResponse
+from django.shortcuts import render
+from drf_spectacular.renderers import (
+    OpenApiJsonRenderer,
+    OpenApiJsonRenderer2,
+    OpenApiYamlRenderer,
+    OpenApiYamlRenderer2,
+)
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import AllowAny, IsAuthenticated
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import JSONRenderer, StaticHTMLRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 from rest_framework_simplejwt.exceptions import TokenError
 
-from api import audit, credentials, health, keys, throttling, tokens
+from api import audit, credentials, health, keys, schema, throttling, tokens
 from api.authentication import BearerAuthentication, authenticate_client
 from api.exceptions import InvalidClientMetadata, InvalidRequest, InvalidScope, UnsupportedGrantType
 from api.permissions import INTROSPECT, REGISTER, MayRegister, scopes_of
@@ -51,6 +60,8 @@ class RootView(APIView):
         "revoke",
         "jwks",
         "metadata",
+        "schema",
+        "docs",
         "livez",
         "readyz",
     )
@@ -225,6 +236,34 @@ class MetadataView(APIView):
                 "revocation_endpoint_auth_methods_supported": methods,
             }
         )
+
+
+class SchemaView(APIView):
+    """This API as an OpenAPI document, in JSON or YAML."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (
+        OpenApiJsonRenderer2,
+        OpenApiJsonRenderer,
+        OpenApiYamlRenderer2,
+        OpenApiYamlRenderer,
+    )
+
+    def get(self, request: Request) -> Response:
+        return Response(schema.document())
+
+
+class DocsView(APIView):
+    """Swagger UI, as a page."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer, StaticHTMLRenderer)  # of errors; the page is a template
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        return render(request._request, "docs.html")
 
 
 class LivezView(APIView):
