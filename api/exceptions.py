@@ -200,7 +200,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     translated = translate(error)
     if translated is None:
         return None
-    return Response(_body(translated), translated.status_code, headers=translated.headers)
+    return Response(body(translated), translated.status_code, headers=translated.headers)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -219,13 +219,13 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if translated is None:
         translated = APIError("Something went wrong on our side.")
         translated.status_code = status.HTTP_500_INTERNAL_SERVER_ERROR
-        return JsonResponse({**_body(translated), "error": "server_error"}, status=500)
+        return JsonResponse({**body(translated), "error": "server_error"}, status=500)
     return _plain(translated)
 
 
-def _body(error: APIError) -> dict[str, str]:
+def body(error: APIError) -> dict[str, str]:
     return {"error": error.default_code, "error_description": str(error.detail)}
 
 
 def _plain(error: APIError) -> HttpResponse:
-    return JsonResponse(_body(error), status=error.status_code, headers=error.headers)
+    return JsonResponse(body(error), status=error.status_code, headers=error.headers)

@@ -66,6 +66,7 @@ class RootView(APIView):
         "readyz",
     )
 
+    @schema.root
     def get(self, request: Request) -> Response:
         return Response({name: reverse(name, request=request) for name in self.names})
 
@@ -76,6 +77,7 @@ class PublicView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
+    @schema.public
     def get(self, request: Request) -> Response:
         return Response({"message": "Welcome to the public area :)"})
 
@@ -86,6 +88,7 @@ class PrivateView(UncachedView):
     authentication_classes = (BearerAuthentication,)
     permission_classes = (IsAuthenticated,)
 
+    @schema.private
     def get(self, request: Request) -> Response:
         token: tokens.AccessToken = request.auth  # type: ignore[assignment]
         return Response({"message": "Welcome to the protected area :)", **token.payload})
@@ -100,6 +103,7 @@ class LoginView(UncachedView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
+    @schema.login
     def post(self, request: Request) -> Response:
         asked = validate(TokenRequestSerializer, request)
         is_json = request.content_type.startswith("application/json")
@@ -136,6 +140,7 @@ class RegisterView(UncachedView):
     authentication_classes = (BearerAuthentication,)
     permission_classes = (MayRegister,)
 
+    @schema.register
     def post(self, request: Request) -> Response:
         try:
             metadata = validate(RegistrationSerializer, request)
@@ -169,6 +174,7 @@ class IntrospectView(UncachedView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
+    @schema.introspect
     def post(self, request: Request) -> Response:
         login = authenticate_client(request)
         text = validate(TokenSerializer, request)["token"]
@@ -187,6 +193,7 @@ class RevokeView(UncachedView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
+    @schema.revoke
     def post(self, request: Request) -> Response:
         login = authenticate_client(request)
         text = validate(TokenSerializer, request)["token"]
@@ -207,6 +214,7 @@ class JWKSView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
+    @schema.jwks
     def get(self, request: Request) -> Response:
         max_age = int(keys.JWKS_MAX_AGE.total_seconds())
         return Response(keys.jwks(), headers={"Cache-Control": f"public, max-age={max_age}"})
@@ -219,6 +227,7 @@ class MetadataView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
+    @schema.metadata
     def get(self, request: Request) -> Response:
         methods = ["client_secret_basic", "client_secret_post"]
         return Response(
@@ -250,6 +259,7 @@ class SchemaView(APIView):
         OpenApiYamlRenderer,
     )
 
+    @schema.schema
     def get(self, request: Request) -> Response:
         return Response(schema.document())
 
@@ -273,6 +283,7 @@ class LivezView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
+    @schema.livez
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
 
@@ -284,6 +295,7 @@ class ReadyzView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
+    @schema.readyz
     def get(self, request: Request) -> Response:
         health.demand_readiness()
         return Response({"status": "ok"})

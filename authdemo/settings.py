@@ -277,16 +277,8 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "authdemo",
     "DESCRIPTION": "Client credentials for an access token that is good for five minutes.",
     "VERSION": "1.0",
-    "APPEND_COMPONENTS": {
-        "securitySchemes": {
-            "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-            "basic": {"type": "http", "scheme": "basic"},
-            "oauth2": {
-                "type": "oauth2",
-                "flows": {"clientCredentials": {"tokenUrl": "/login", "scopes": {}}},
-            },
-        }
-    },
+    "TAGS": [{"name": name} for name in ("Areas", "Tokens", "Clients", "Discovery", "Health")],
+    "POSTPROCESSING_HOOKS": ["api.components.add"],
 }
 
 # Browser

@@ -1,10 +1,141 @@
-"""The OpenAPI document and the page that shows it."""
+"""The OpenAPI document, and the page that shows it: each operation is provoked into every answer
+that the document has for it, and the answer is held against the document.
+"""
 
+import base64
 import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import jwt
 import pytest
 from django.contrib.staticfiles import finders
+from django.db import OperationalError
+from django.db.backends.utils import CursorWrapper
+from jsonschema import Draft202012Validator
+from pytest_django import Settings
 from rest_framework.test import APIClient
+
+from api import components, keys
+from api.schema import document
+
+Spoil = Callable[[dict[str, Any], int], dict[str, Any]]
+REFUSED = {"basic": "Basic Zm9vOm5vdCBiYXI=", "bearer": "Bearer nonsense"}
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def validate(instance: object, schema: dict[str, Any]) -> None:
+    """Hold a value against a schema that may refer to the document's components."""
+    Draft202012Validator({**schema, "components": document()["components"]}).validate(instance)
+
+
+class Broken:
+    """A database that fails at each query."""
+
+    def __init__(self, *_args: object, **_kwargs: object) -> None:
+        raise OperationalError
+
+
+@pytest.fixture
+def well_formed(credentials: dict[str, str], get_token: Callable[[], str]) -> dict[str, Any]:
+    """What makes each operation succeed, where that takes more than to call it."""
+    token = get_token()
+    text = f"{credentials['client_id']}:{credentials['client_secret']}"
+    basic = {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+    return {
+        "login": {"data": {"grant_type": "client_credentials"}, "headers": basic},
+        "introspect": {"data": {"token": token}, "headers": basic},
+        "revoke": {"data": {"token": token}, "headers": basic},
+        "register": {"data": {"client_name": "Billing"}},
+        "private": {"headers": {"Authorization": f"Bearer {token}"}},
+    }
+
+
+@pytest.fixture
+def spoil(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spoil]:
+    """Return a function that says what instead makes an operation fail with a status."""
+
+    def spoil(operation: dict[str, Any], status: int) -> dict[str, Any]:
+        match status:
+            case 400:
+                return {"headers": {"Host": "elsewhere.example"}}
+            case 401:
+                scheme = next(iter(operation["security"][0]))
+                return {"headers": {"Authorization": REFUSED[scheme]}}
+            case 403:
+                settings.REGISTRATION = "closed"
+                return {"headers": {}}
+            case 406:
+                return {"headers": {"Accept": "image/png"}}
+            case 413:
+                return {"data": {"client_id": "x" * 70_000}}
+            case 415:
+                return {"data": "client_id", "content_type": "text/plain"}
+            case 429:
+                settings.FAILED_LOGINS_PER_CLIENT = settings.REGISTRATIONS_PER_ADDRESS = "0/minute"
+            case 503:
+                keys.forget()
+                monkeypatch.setattr(CursorWrapper, "execute", Broken)
+        return {}
+
+    yield spoil
+    monkeypatch.undo()  # before the test's transaction is rolled back
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "operation", "code"),
+    [
+        pytest.param(path, method, operation, status, id=f"{operation['operationId']}-{status}")
+        for path, method, operation in operations()
+        for status in operation["responses"].keys() - {"413"}
+    ],
+)
+def test_answer_is_as_documented(
+    http: APIClient,
+    well_formed: dict[str, Any],
+    spoil: Spoil,
+    path: str,
+    method: str,
+    operation: dict[str, Any],
+    code: str,
+) -> None:
+    status, documented = int(code), operation["responses"][code]
+    request = well_formed.get(operation["operationId"], {}) | spoil(operation, status)
+    if isinstance(request.get("data"), dict):
+        request["format"] = "json"
+    response = getattr(http, method)(path, **request)
+    assert response.status_code == status
+    media_type = response["Content-Type"].partition(";")[0]
+    validate(response.json(), documented["content"][media_type]["schema"])
+    headers = documented.get("headers", {})
+    sent = {name for name in ("Retry-After", "WWW-Authenticate") if name in response}
+    assert sent == headers.keys() - {"Cache-Control"}
+    if status != 400:  # a foreign Host is refused before a view is reached
+        cache_control = headers.get("Cache-Control", {"schema": {"const": None}})
+        assert response.get("Cache-Control") == cache_control["schema"]["const"]
+
+
+def test_examples_are_as_documented() -> None:
+    for _, _, operation in operations():
+        answers = list(operation["responses"].values())
+        for described in [*answers, operation.get("requestBody", {"content": {}})]:
+            for content in described["content"].values():
+                for example in content.get("examples", {}).values():
+                    validate(example["value"], content["schema"])
+
+
+def test_example_of_a_token_says_what_the_examples_beside_it_say() -> None:
+    claims = jwt.decode(components.ACCESS_TOKEN, options={"verify_signature": False})
+    message = components.EXAMPLES["Private"]["message"]
+    assert {"message": message, **claims} == components.EXAMPLES["Private"]
+    assert claims["exp"] - claims["iat"] == components.EXAMPLES["AccessToken"]["expires_in"]
+    key = jwt.PyJWK(components.EXAMPLES["JWKSet"]["keys"][0])
+    jwt.PyJWS().decode(components.ACCESS_TOKEN, key)
 
 
 @pytest.mark.parametrize(
@@ -33,3 +164,13 @@ def test_docs_page_has_local_assets_and_nothing_inline(http: APIClient) -> None:
     for asset in assets:
         assert asset.startswith("/static/")
         assert finders.find(asset.removeprefix("/static/"))
+
+
+@pytest.mark.parametrize("method", ["post", "delete"])
+def test_docs_page_refuses_in_the_one_shape(http: APIClient, method: str) -> None:
+    response = getattr(http, method)("/docs")
+    assert response.status_code == 405
+    assert response.json() == {
+        "error": "invalid_request",
+        "error_description": "This method is not allowed here.",
+    }
