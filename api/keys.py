@@ -72,6 +72,7 @@ class Key:
 
     kid: str
     algorithm: str
+    implementation: jwt.algorithms.Algorithm
     header: str
     signing: Any
     verifying: Any
@@ -217,7 +218,8 @@ def _fernet() -> MultiFernet:
     )
 
 
-def _encode(data: bytes) -> str:
+def encode(data: bytes) -> str:
+    """Return base64url without padding (RFC 7515 §2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
@@ -239,7 +241,7 @@ def _generate(algorithm: str) -> SigningKey:
     private_jwk = implementation.to_jwk(private, as_dict=True)
     members = _THUMBPRINT_MEMBERS[private_jwk["kty"]]
     canonical = json.dumps({name: private_jwk[name] for name in members}, separators=(",", ":"))
-    kid = _encode(hashlib.sha256(canonical.encode()).digest())
+    kid = encode(hashlib.sha256(canonical.encode()).digest())
     public_jwk = {}
     if private_jwk["kty"] != "oct":
         public_jwk = {name: private_jwk[name] for name in members}
@@ -271,7 +273,8 @@ def _load(row: SigningKey, known: Key | None) -> Key | None:
     return Key(
         kid=row.kid,
         algorithm=row.algorithm,
-        header=_encode(json.dumps(header, separators=(",", ":")).encode()),
+        implementation=implementation,
+        header=encode(json.dumps(header, separators=(",", ":")).encode()),
         signing=signing,
         verifying=verifying,
         public_jwk=row.public_jwk,

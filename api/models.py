@@ -5,8 +5,7 @@ request, so each asks its one question in SQL that is written out here, and buil
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 from django.contrib.auth.models import User, UserManager
 from django.db import connection, models
@@ -116,39 +115,37 @@ class SigningKey(models.Model):
         return self.kid
 
 
-_IN_GRACE = """LEFT JOIN api_retiredsecret r
-    ON r.client_id = u.id AND r.replaced_by = u.password AND r.expires_at > %s"""
-_GENERATION = "LEFT JOIN api_tokengeneration g ON g.client_id = u.id"
+_JOINS = """
+    LEFT JOIN api_retiredsecret r ON r.client_id = u.id AND r.replaced_by = u.password
+    LEFT JOIN api_tokengeneration g ON g.client_id = u.id
+"""
 _LOGIN = f"""
-    SELECT u.id, u.is_active, u.password, r.hash, g.number, u.last_login > %s, s.name
-    FROM auth_user u {_IN_GRACE} {_GENERATION}
+    SELECT u.is_active, u.password, g.number, r.hash, r.expires_at, u.id, u.last_login, s.name
+    FROM auth_user u {_JOINS}
     LEFT JOIN auth_user_groups m ON m.user_id = u.id LEFT JOIN auth_group s ON s.id = m.group_id
     WHERE u.username = %s
 """  # noqa: S608 (made of constants)
 _VERIFICATION = f"""
-    SELECT u.is_active, u.password, r.hash, g.number,
+    SELECT u.is_active, u.password, g.number, r.hash, r.expires_at,
            EXISTS (SELECT 1 FROM api_revokedtoken t WHERE t.jti = %s)
-    FROM auth_user u {_IN_GRACE} {_GENERATION}
+    FROM auth_user u {_JOINS}
     WHERE u.username = %s
 """  # noqa: S608 (made of constants)
 
 
 def standing_for_login(client_id: str) -> Standing | None:
     """Return what a login needs to know of a client, its groups included; `None` if unknown."""
-    now = timezone.now()
     with connection.cursor() as cursor:
-        cursor.execute(_LOGIN, [_sql_time(now - LAST_USED_PRECISION), _sql_time(now), client_id])
+        cursor.execute(_LOGIN, [client_id])
         rows = cursor.fetchall()
     if not rows:
         return None
-    pk, is_active, current, retired, generation, recently_used, _ = rows[0]
+    *standing, pk, last_login, _ = rows[0]
     return Standing(
-        client_id=client_id,
-        is_active=bool(is_active),
-        secrets=(current, retired) if retired else (current,),
-        generation=generation or 0,
-        groups=tuple(sorted(row[6] for row in rows if row[6])),
-        recently_used=bool(recently_used),
+        client_id,
+        *_standing(*standing),
+        groups=tuple(sorted(row[-1] for row in rows if row[-1])),
+        recently_used=_is_after(last_login, timezone.now() - LAST_USED_PRECISION),
         pk=pk,
     )
 
@@ -159,18 +156,28 @@ def standing_for_token(client_id: str, jti: str) -> Standing | None:
     `None` if the client is unknown, or if the token itself has been revoked.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_VERIFICATION, [jti, _sql_time(timezone.now()), client_id])
+        cursor.execute(_VERIFICATION, [jti, client_id])
         row = cursor.fetchone()
-    if row is None or row[4]:
+    if row is None or row[-1]:
         return None
-    is_active, current, retired, generation, _ = row
-    return Standing(
-        client_id=client_id,
-        is_active=bool(is_active),
-        secrets=(current, retired) if retired else (current,),
-        generation=generation or 0,
-    )
+    return Standing(client_id, *_standing(*row[:-1]))
 
 
-def _sql_time(moment: datetime) -> Any:
-    return connection.ops.adapt_datetimefield_value(moment)
+def _standing(
+    is_active: bool,
+    current: str,
+    generation: int | None,
+    retired: str | None,
+    expires_at: datetime | None,
+) -> tuple[bool, tuple[str, ...], int]:
+    secrets: tuple[str, ...] = (current,)
+    if retired and _is_after(expires_at, timezone.now()):
+        secrets = (current, retired)
+    return bool(is_active), secrets, generation or 0
+
+
+def _is_after(moment: datetime | None, other: datetime) -> bool:
+    """Compare a time of the database, which SQLite gives without its zone, UTC."""
+    if moment is None:
+        return False
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) > other

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from api.exceptions import InvalidRequest
 
@@ -20,8 +21,15 @@ MAX_TOKEN = 64 * 1024  # characters; longer ones are no request that gets here
 class TextField(serializers.CharField):
     """A string as it was sent: neither trimmed, nor made from a number."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trim_whitespace=False, **kwargs)
+    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, max_length=max_length, **kwargs)
+        self.limit = max_length
+
+    def run_validation(self, data: Any = empty) -> Any:
+        """Let pass at once what no validator of ours could object to: short, printable text."""
+        if isinstance(data, str) and data.isprintable() and len(data) <= self.limit:
+            return data
+        return super().run_validation(data)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -47,7 +55,7 @@ class ClientCredentialsSerializer(Parameters):
 class TokenRequestSerializer(Parameters):
     """What a client asks of the token endpoint (RFC 6749 §4.4.2)."""
 
-    grant_type = TextField(required=False)
+    grant_type = TextField(required=False, max_length=100)
     scope = TextField(required=False, max_length=4096)
 
 
@@ -55,7 +63,7 @@ class TokenSerializer(Parameters):
     """A token to look into or to revoke (RFC 7662 §2.1, RFC 7009 §2.1)."""
 
     token = TextField(max_length=MAX_TOKEN)
-    token_type_hint = TextField(required=False)
+    token_type_hint = TextField(required=False, max_length=100)
 
 
 class RegistrationSerializer(Parameters):

@@ -196,6 +196,7 @@ def _take_places(buckets: list[Bucket]) -> None:
         time.sleep(POLL)
 
 
+@lru_cache(maxsize=1024)
 def _network(address: str) -> str:
     """Return what one caller can be told by: an IPv4 address, or the /64 that IPv6 hands out."""
     try:

@@ -41,9 +41,9 @@ class Backend(TokenBackend):
 
     def encode(self, payload: dict[str, Any]) -> str:
         key = keys.signing_key()
-        return jwt.encode(
-            payload, key.signing, key.algorithm, headers={"kid": key.kid, "typ": keys.TOKEN_TYPE}
-        )
+        claims = json.dumps(payload, separators=(",", ":")).encode()
+        signed = f"{key.header}.{keys.encode(claims)}"
+        return f"{signed}.{keys.encode(key.implementation.sign(signed.encode(), key.signing))}"
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
         """Return the claims of a token that we signed. Raises `TokenBackendError`."""

@@ -1,14 +1,17 @@
-"""Which path is which view. API paths have no trailing slash, as in the walk-through."""
+"""Which path is which view, the busiest first.
+
+API paths have no trailing slash, as in the walk-through.
+"""
 
 from django.urls import path
 
 from api import views
 
 urlpatterns = [
-    path("", views.RootView.as_view(), name="root"),
-    path("public", views.PublicView.as_view(), name="public"),
-    path("login", views.LoginView.as_view(), name="login"),
     path("private", views.PrivateView.as_view(), name="private"),
+    path("login", views.LoginView.as_view(), name="login"),
+    path("public", views.PublicView.as_view(), name="public"),
+    path("", views.RootView.as_view(), name="root"),
     path("register", views.RegisterView.as_view(), name="register"),
     path("introspect", views.IntrospectView.as_view(), name="introspect"),
     path("revoke", views.RevokeView.as_view(), name="revoke"),

@@ -1,5 +1,6 @@
 """Validate, call one function, respond."""
 
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -301,9 +302,15 @@ class ReadyzView(APIView):
         return Response({"status": "ok"})
 
 
-def validate(serializer: type[Parameters], request: Request) -> dict[str, Any]:
+@cache
+def _serializer(serializer_class: type[Parameters]) -> Parameters:
+    """Make a serializer once: it keeps nothing of what it validates, and is slow to make."""
+    return serializer_class()
+
+
+def validate(serializer_class: type[Parameters], request: Request) -> dict[str, Any]:
     """Return the parameters of a request's body. Raises DRF's `ValidationError`."""
-    parameters: dict[str, Any] = serializer().run_validation(request.data)
+    parameters: dict[str, Any] = _serializer(serializer_class).run_validation(request.data)
     return parameters
 
 

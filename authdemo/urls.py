@@ -1,15 +1,17 @@
 """The API at the top, the admin beside it, and one error shape for what matches neither."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import path
 from django.views.generic import RedirectView
+
+from api.urls import urlpatterns as api_urlpatterns
 
 handler400 = "api.exceptions.bad_request"
 handler404 = "api.exceptions.not_found"
 handler500 = "api.exceptions.server_error"
 
 urlpatterns = [
+    *api_urlpatterns,
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
-    path("", include("api.urls")),
 ]
