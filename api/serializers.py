@@ -21,7 +21,7 @@ MAX_TOKEN = 64 * 1024  # characters; longer ones are no request that gets here
 class TextField(serializers.CharField):
     """A string as it was sent: neither trimmed, nor made from a number."""
 
-    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+    def __init__(self, *, max_length: int = 100, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, max_length=max_length, **kwargs)
         self.limit = max_length
 
@@ -55,7 +55,7 @@ class ClientCredentialsSerializer(Parameters):
 class TokenRequestSerializer(Parameters):
     """What a client asks of the token endpoint (RFC 6749 §4.4.2)."""
 
-    grant_type = TextField(required=False, max_length=100)
+    grant_type = TextField(required=False)
     scope = TextField(required=False, max_length=4096)
 
 
@@ -63,7 +63,7 @@ class TokenSerializer(Parameters):
     """A token to look into or to revoke (RFC 7662 §2.1, RFC 7009 §2.1)."""
 
     token = TextField(max_length=MAX_TOKEN)
-    token_type_hint = TextField(required=False, max_length=100)
+    token_type_hint = TextField(required=False)
 
 
 class RegistrationSerializer(Parameters):
