@@ -4,8 +4,14 @@
 import os
 import sys
 
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
+try:
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+except ModuleNotFoundError:
+    sys.exit(
+        "Django is not installed for this Python: activate the virtual environment, "
+        "or run `pip install -r requirements.txt`."
+    )
 
 
 def main() -> None:

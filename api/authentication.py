@@ -23,10 +23,9 @@ from api.exceptions import (
     SlowDown,
 )
 from api.hashers import is_generated
-from api.serializers import ClientCredentialsSerializer, parse_basic
+from api.serializers import parse_basic, read_credentials, without_empty
 
 BASIC_CHALLENGE = {"WWW-Authenticate": f'Basic realm="{REALM}", charset="UTF-8"'}  # RFC 7617 §2
-_credentials = ClientCredentialsSerializer()
 
 
 class ClientUser(TokenUser):
@@ -100,20 +99,14 @@ def _presented(request: Request) -> tuple[list[tuple[str, str]], bool]:
     """Return the readings of the presented credentials, and whether a Basic header held them."""
     if request.query_params.keys() & {"client_id", "client_secret"}:
         raise InvalidRequest("Credentials do not belong in the URL.")
-    body = _credentials.run_validation(request.data)
     scheme, _, encoded = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "basic":
-        for name in ("client_id", "client_secret"):
-            if name not in body:
-                raise InvalidRequest(f"{name} is required.")
-        return [(body["client_id"], body["client_secret"])], False
+        return [read_credentials(request.data)], False
     readings = parse_basic(encoded.strip(" "))
-    if "client_secret" in body or body.get("client_id", readings[0][0]) not in dict(readings):
+    body = without_empty(request.data)
+    names = [client_id for client_id, _ in readings]
+    if "client_secret" in body or body.get("client_id", names[0]) not in names:
         raise InvalidRequest("The client authenticates in two ways at once.")
-    for client_id, secret in readings:
-        parts = {"client_id": client_id, "client_secret": secret}
-        if _credentials.run_validation(parts).keys() != parts.keys():
-            raise InvalidRequest("The Basic credentials are malformed.")
     return readings, True
 
 

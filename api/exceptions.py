@@ -133,11 +133,6 @@ class BodyTooLarge(APIError):
     default_detail = "The request body is larger than 64 KiB."
 
 
-class UnsupportedCharset(APIError):
-    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
-    default_detail = "The only charset is UTF-8."
-
-
 class Unavailable(APIError):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "temporarily_unavailable"

@@ -1,7 +1,7 @@
 """Request bodies become flat parameters: JSON and form alike, in UTF-8, each name once.
 
-DRF's own parsers let a deeply nested body end in a RecursionError, decode charsets of
-all kinds, and keep the last of two parameters of one name, which RFC 6749 §3.2 forbids.
+DRF's own parsers read a body of any size, let a deeply nested one end in a RecursionError, and
+keep the last of two parameters of one name, which RFC 6749 §3.2 forbids.
 """
 
 import json
@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import IO, Any
 from urllib.parse import parse_qsl
 
+from django.conf import settings
 from rest_framework.parsers import BaseParser
 
-from api.exceptions import InvalidRequest, UnsupportedCharset
+from api.exceptions import BodyTooLarge, InvalidRequest
 
 MAX_FIELDS = 100
 
@@ -25,11 +26,12 @@ class UTF8Parser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        declared = (parser_context or {}).get("encoding", "utf-8")
-        if declared.lower().replace("_", "-") not in {"utf-8", "utf8", "us-ascii"}:
-            raise UnsupportedCharset
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise BodyTooLarge
         try:
-            return self.load(stream.read().decode())
+            return self.load(body.decode())
         except (ValueError, RecursionError):
             raise InvalidRequest("The request body could not be understood.") from None
 

@@ -5,7 +5,7 @@ taken exactly as they were sent: nothing is trimmed, and a number is no string.
 """
 
 import base64
-import binascii
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -16,6 +16,7 @@ from api.exceptions import InvalidRequest
 
 MAX_SECRET = 1024  # characters
 MAX_TOKEN = 64 * 1024  # characters; longer ones are no request that gets here
+MALFORMED_BASIC = "The Basic credentials are malformed."
 
 
 class TextField(serializers.CharField):
@@ -37,19 +38,22 @@ class TextField(serializers.CharField):
         return str(super().to_internal_value(data))
 
 
+def without_empty(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if value not in ("", None)}
+
+
 class Parameters(serializers.Serializer[Any]):
     """The parameters of one request (RFC 6749 §3.2)."""
 
     def to_internal_value(self, data: Any) -> Any:
-        present = {name: value for name, value in data.items() if value not in ("", None)}
-        return super().to_internal_value(present)
+        return super().to_internal_value(without_empty(data))
 
 
 class ClientCredentialsSerializer(Parameters):
-    """How a client says in a body who it is (RFC 6749 §2.3.1)."""
+    """How a client says who it is (RFC 6749 §2.3.1)."""
 
-    client_id = TextField(required=False, max_length=150)
-    client_secret = TextField(required=False, max_length=MAX_SECRET)
+    client_id = TextField(max_length=150)
+    client_secret = TextField(max_length=MAX_SECRET)
 
 
 class TokenRequestSerializer(Parameters):
@@ -73,18 +77,30 @@ class RegistrationSerializer(Parameters):
     scope = TextField(required=False, default="", max_length=4096)
 
 
+def read_credentials(data: dict[str, Any]) -> tuple[str, str]:
+    """Return the client's id and secret. Raises DRF's `ValidationError`."""
+    found = ClientCredentialsSerializer().run_validation(data)
+    return found["client_id"], found["client_secret"]
+
+
 def parse_basic(encoded: str) -> list[tuple[str, str]]:
     """Return the (id, secret) pairs that the credentials of a Basic header can mean.
 
     RFC 6749 §2.3.1 has both form-urlencoded first, and many clients don't. Where the two readings
-    differ both are given, the standard's first. Raises `InvalidRequest`.
+    differ and both are possible, both are given, the standard's first. Raises `InvalidRequest`.
     """
     try:
-        text = base64.b64decode(encoded, validate=True).decode()
-        client_id, separator, secret = text.partition(":")
-        decoded = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
-    except (binascii.Error, ValueError):
-        raise InvalidRequest("The Basic credentials are malformed.") from None
-    if not separator:
-        raise InvalidRequest("The Basic credentials are malformed.")
-    return list(dict.fromkeys([decoded, (client_id, secret)]))
+        client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except ValueError:
+        raise InvalidRequest(MALFORMED_BASIC) from None
+    readings: list[tuple[str, str]] = []
+    for read in (partial(unquote_plus, errors="strict"), str):
+        try:
+            found = read_credentials({"client_id": read(client_id), "client_secret": read(secret)})
+        except (ValueError, serializers.ValidationError):
+            continue
+        if found not in readings:
+            readings.append(found)
+    if not readings:
+        raise InvalidRequest(MALFORMED_BASIC)
+    return readings

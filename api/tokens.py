@@ -15,12 +15,13 @@ from typing import Any
 import jwt
 from django.conf import settings
 from django.db.models import F
+from jwt.utils import base64url_decode, base64url_encode
 from rest_framework_simplejwt import tokens as simplejwt
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenBackendError, TokenError
 
 from api import keys
-from api.models import RevokedToken, Standing, TokenGeneration, standing_for_token
+from api.models import JTI_LENGTH, RevokedToken, Standing, TokenGeneration, standing_for_token
 
 FINGERPRINT_CLAIM = "secret_fp"
 MAX_LENGTH = 8 * 1024  # characters; ours have about 700, more with many scopes
@@ -61,10 +62,14 @@ def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
     Remembered for each token and key; what may change is asked anew by everyone who calls this:
     whether the key is still good, the token expired or revoked, the client active.
     """
+    signature = token.rpartition(".")[2]
     try:
         claims = json.loads(_jws.decode(token, key.verifying, algorithms=[key.algorithm]))
+        canonical = base64url_encode(base64url_decode(signature)).decode()
     except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
         raise TokenBackendError("The token's signature is not ours.") from error
+    if signature != canonical:  # the last character has bits that no decoder reads
+        raise TokenBackendError("The token's signature is not ours as it was written.")
     if not isinstance(claims, dict):
         raise TokenBackendError("The token's claims are not an object.")
     texts = [claims.get(name) for name in _STRING_CLAIMS]
@@ -72,12 +77,14 @@ def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
         raise TokenBackendError("The token lacks a claim.")
     if not all(type(claims.get(name)) is int for name in ("exp", "iat")):  # a bool is no time
         raise TokenBackendError("The token lacks a time.")
-    if not 0 < claims["iat"] < claims["exp"] < 2**40:
+    if claims["exp"] - claims["iat"] > AccessToken.lifetime.total_seconds():
         raise TokenBackendError("The token's times make no sense.")
     if claims.get("iss") != settings.PUBLIC_URL or claims.get("aud") != settings.JWT_AUDIENCE:
         raise TokenBackendError("The token is from, or for, somebody else.")
     if not claims["sub"] or claims["sub"] != claims["client_id"]:
         raise TokenBackendError("The token has no subject.")
+    if not 0 < len(claims["jti"]) <= JTI_LENGTH:
+        raise TokenBackendError("The token cannot be told from others.")
     return MappingProxyType(claims)
 
 

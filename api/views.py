@@ -26,6 +26,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 from api import audit, credentials, health, keys, schema, throttling, tokens
 from api.authentication import BearerAuthentication, authenticate_client
 from api.exceptions import InvalidClientMetadata, InvalidRequest, InvalidScope, UnsupportedGrantType
+from api.parsers import JSONParser
 from api.permissions import INTROSPECT, REGISTER, MayRegister, scopes_of
 from api.serializers import (
     Parameters,
@@ -92,7 +93,9 @@ class PrivateView(UncachedView):
     @schema.private
     def get(self, request: Request) -> Response:
         token: tokens.AccessToken = request.auth  # type: ignore[assignment]
-        return Response({"message": "Welcome to the protected area :)", **token.payload})
+        return Response(
+            {"message": "Welcome to the protected area :)", **tokens.public_claims(token)}
+        )
 
 
 class LoginView(UncachedView):
@@ -107,8 +110,8 @@ class LoginView(UncachedView):
     @schema.login
     def post(self, request: Request) -> Response:
         asked = validate(TokenRequestSerializer, request)
-        is_json = request.content_type.startswith("application/json")
-        if "grant_type" not in asked and not is_json:
+        media_type = request.content_type.partition(";")[0].strip().lower()
+        if "grant_type" not in asked and media_type != JSONParser.media_type:
             raise InvalidRequest("grant_type is required.")
         if asked.get("grant_type", "client_credentials") != "client_credentials":
             raise UnsupportedGrantType

@@ -7,14 +7,17 @@ are demanded, and what follows from the URL (hosts, cookies, redirects, HSTS) is
 
 import ipaddress
 import os
+import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
-from limits import parse
+from limits import parse_many
+from redis import ConnectionPool
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -32,11 +35,11 @@ def rate(name: str, default: str) -> str:
     """Read a variable such as `10/minute`, as the `limits` library writes rates."""
     value: str = env.str(name, default)
     try:
-        parse(value)
+        amounts = [limit.amount for limit in parse_many(value)]
     except ValueError:
-        raise ImproperlyConfigured(
-            f"{name} must be a rate such as {default!r}, not {value!r}."
-        ) from None
+        amounts = []
+    if len(amounts) != 1 or amounts[0] < 1:
+        raise ImproperlyConfigured(f"{name} must be a rate such as {default!r}, not {value!r}.")
     return value
 
 
@@ -63,7 +66,9 @@ def parse_public_url() -> tuple[str, str]:
     except ValueError:
         url, host = urlsplit(""), ""
     is_origin = url.scheme in {"http", "https"} and f"{url.scheme}://{url.netloc}" == PUBLIC_URL
-    if not host or not is_origin or "@" in url.netloc:
+    # A `*` or a leading dot would be a pattern in ALLOWED_HOSTS.
+    is_host = re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+", host)
+    if not is_host or not is_origin or "@" in url.netloc:
         raise ImproperlyConfigured(
             "PUBLIC_URL must be an http or https origin such as 'https://auth.example.com', "
             f"not {PUBLIC_URL!r}."
@@ -193,10 +198,15 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # bytes; no request of ours needs more
 
 def database() -> dict[str, Any]:
     """Parse `DATABASE_URL`: SQLite or PostgreSQL, each with what it needs to serve well."""
-    try:
-        config: dict[str, Any] = env.db_url("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
-    except (ValueError, ImproperlyConfigured):
-        config = {}
+    url = env.str("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+    config: dict[str, Any] = {}
+    if url.startswith(("sqlite://", "postgres://", "postgresql://")):
+        with suppress(ValueError):
+            config = env.db_url_config(url)
+    if not config.get("NAME"):
+        raise ImproperlyConfigured(
+            "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
+        )
     options = config.setdefault("OPTIONS", {})
     match config.get("ENGINE"):
         case "django.db.backends.sqlite3":
@@ -208,10 +218,6 @@ def database() -> dict[str, Any]:
             config["CONN_HEALTH_CHECKS"] = True  # a restarted server leaves dead connections
             options["pool"] = {"min_size": 1, "max_size": 16, "timeout": 3}  # seconds
             options.setdefault("connect_timeout", 3)
-        case _:
-            raise ImproperlyConfigured(
-                "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
-            )
     return config
 
 
@@ -243,6 +249,8 @@ JWT_ALGORITHM = one_of(
     "EdDSA",
 )
 JWT_AUDIENCE = env.str("JWT_AUDIENCE", PUBLIC_URL)
+if not JWT_AUDIENCE:
+    raise ImproperlyConfigured("JWT_AUDIENCE must not be empty; leave it out for PUBLIC_URL.")
 SIMPLE_JWT = {
     "USER_ID_FIELD": "username",  # `sub` is the client id (RFC 9068 §2.2)
     "USER_ID_CLAIM": "sub",
@@ -253,10 +261,21 @@ REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", 
 
 # How many are too many
 
+
+def redis_url() -> str:
+    """Read `REDIS_URL`, which may be empty; no connection is made."""
+    url: str = env.str("REDIS_URL", "")
+    try:
+        ConnectionPool.from_url(url or "redis://")
+    except ValueError:
+        raise ImproperlyConfigured("REDIS_URL must be redis://HOST:PORT/NUMBER.") from None
+    return url
+
+
 FAILED_LOGINS_PER_CLIENT = rate("FAILED_LOGINS_PER_CLIENT", "10/minute")
 FAILED_LOGINS_PER_ADDRESS = rate("FAILED_LOGINS_PER_ADDRESS", "100/minute")
 REGISTRATIONS_PER_ADDRESS = rate("REGISTRATIONS_PER_ADDRESS", "10/minute")
-REDIS_URL = env.str("REDIS_URL", "")
+REDIS_URL = redis_url()
 
 # API
 

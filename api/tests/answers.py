@@ -1,0 +1,33 @@
+"""What every error of this service looks like, and the four ways of presenting credentials."""
+
+import base64
+import re
+from typing import Any
+
+ALLOWED = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §5.2
+INVALID_TOKEN = "The access token is expired, revoked or not valid."
+
+
+def assert_error(response: Any, status: int, error: str, description: str) -> None:
+    """Compare the whole answer: status, media type, body, and the characters in it."""
+    body = {"error": error, "error_description": description}
+    assert (response.status_code, response.json()) == (status, body)
+    assert response["Content-Type"] == "application/json"
+    assert ALLOWED.fullmatch(description)
+
+
+def assert_refused_token(response: Any) -> None:
+    assert_error(response, 401, "invalid_token", INVALID_TOKEN)
+    assert response["WWW-Authenticate"] == (
+        f'Bearer realm="authdemo", error="invalid_token", error_description="{INVALID_TOKEN}"'
+    )
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def basic(client_id: str, client_secret: str) -> dict[str, str]:
+    """Return the header of a client that does not form-urlencode what it sends."""
+    encoded = base64.b64encode(f"{client_id}:{client_secret}".encode()).decode()
+    return {"Authorization": f"Basic {encoded}"}

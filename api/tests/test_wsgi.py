@@ -1,0 +1,107 @@
+"""Requests as a server hands them over, before Django makes anything of them."""
+
+import io
+import json
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from authdemo.wsgi import application
+
+JSON = "application/json"
+
+
+class Body(io.BytesIO):
+    """A request body that notes how much of it was read."""
+
+    taken = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.taken += len(data)
+        return data
+
+
+def send(method: str, path: str, **environ: Any) -> tuple[int, dict[str, Any]]:
+    """Return the status and the JSON body of an answer."""
+    environ |= {"REQUEST_METHOD": method, "PATH_INFO": path, "HTTP_HOST": "localhost"}
+    setup_testing_defaults(environ)
+    statuses = []
+    body = b"".join(application(environ, lambda status, _headers: statuses.append(status)))
+    return int(statuses[0].split()[0]), json.loads(body)
+
+
+def unsupported() -> tuple[int, dict[str, str]]:
+    description = "The body's media type is not supported here."
+    return 415, {"error": "invalid_request", "error_description": description}
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        pytest.param("charset=utf-16", id="utf-16"),
+        pytest.param("charset=utf-7", id="utf-7"),
+        pytest.param("charset=latin-1", id="latin-1"),
+        pytest.param("charset=rot13", id="rot13"),
+        pytest.param("charset=bz2", id="bz2"),
+        pytest.param("charset=idna", id="idna"),
+        pytest.param("charset=utf-9", id="unknown"),
+        pytest.param("charset=", id="empty"),
+        pytest.param("charset=\xff", id="not-ascii"),
+        pytest.param("charset=a\0b", id="nul"),
+        pytest.param("x*=bogus''%41", id="rfc-2231"),
+        pytest.param("charset*=rot13''%41", id="rfc-2231-charset"),
+    ],
+)
+@pytest.mark.parametrize("media_type", [JSON, "application/x-www-form-urlencoded"])
+@pytest.mark.django_db
+def test_body_in_another_charset_is_415_and_its_query_is_read_all_the_same(
+    media_type: str, parameter: str
+) -> None:
+    content_type = f"{media_type}; {parameter}"
+    body = {"wsgi.input": io.BytesIO(b"{}"), "CONTENT_LENGTH": "2"}
+    assert send("POST", "/login", CONTENT_TYPE=content_type, **body) == unsupported()
+    status, _ = send("GET", "/public", CONTENT_TYPE=content_type, QUERY_STRING="a=%ff")
+    assert status == 200
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [JSON, f"{JSON}; charset=utf-8", f'{JSON};charset="UTF8"', f"{JSON}; charset=us-ascii"],
+)
+def test_utf_8_by_any_of_its_names_is_read(credentials: dict[str, str], content_type: str) -> None:
+    body = json.dumps(credentials).encode()
+    sent = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    assert send("POST", "/login", CONTENT_TYPE=content_type, **sent)[0] == 200
+
+
+def test_body_of_unknown_length_is_read(credentials: dict[str, str]) -> None:
+    sent = {"wsgi.input": io.BytesIO(json.dumps(credentials).encode())}
+    chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    assert send("POST", "/login", CONTENT_TYPE=JSON, **sent, **chunked)[0] == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/login", "/register", "/introspect", "/revoke"])
+@pytest.mark.parametrize(
+    "length",
+    [{"CONTENT_LENGTH": "10000000"}, {"wsgi.input_terminated": True}],
+    ids=["known", "unknown"],
+)
+def test_body_of_10_mb_is_413_and_read_no_further_than_64_kib(
+    path: str, length: dict[str, Any]
+) -> None:
+    body = Body(b" " * 10_000_000)
+    description = "The request body is larger than 64 KiB."
+    answer = send("POST", path, CONTENT_TYPE=JSON, **{"wsgi.input": body}, **length)
+    assert answer == (413, {"error": "invalid_request", "error_description": description})
+    assert body.taken == 64 * 1024 + 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("length", ["-1", "x", "", "1e3", "99999999999999999999"])
+def test_length_that_is_none_or_a_lie_is_400(length: str) -> None:
+    sent = {"wsgi.input": io.BytesIO(b"{"), "CONTENT_LENGTH": length}
+    status, body = send("POST", "/login", CONTENT_TYPE=JSON, **sent)
+    assert (status, body["error"]) == (400, "invalid_request")
