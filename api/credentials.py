@@ -11,21 +11,22 @@ import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from django.contrib.auth.hashers import get_hasher, make_password
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, transaction
+from django.db import Error, IntegrityError, transaction
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
+from django.utils.crypto import constant_time_compare, salted_hmac
 from rest_framework_simplejwt.settings import api_settings
 
 from api.hashers import GeneratedSecretHasher, generate_secret, is_generated
 from api.models import Client, RetiredSecret, Standing, standing_for_login
 
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
+MARGIN = timedelta(seconds=10)  # for a login that began before another one upgraded the hash
 logger = logging.getLogger(__name__)
 
 
@@ -46,8 +47,8 @@ class Login:
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The client's groups whose names can be scopes; another name would be read as several."""
-        return tuple(group for group in self.client.groups if SCOPE.fullmatch(group))
+        """The client's groups whose names can be scopes."""
+        return tuple(filter(is_scope, self.client.groups))
 
     def narrow(self, requested: str | None) -> tuple[str, ...]:
         """Return the scopes asked for, or all where none is named (RFC 6749 §3.3).
@@ -58,6 +59,15 @@ class Login:
         if not wanted.issubset(self.scopes):
             raise ScopeNotGrantedError
         return tuple(scope for scope in self.scopes if scope in wanted)
+
+
+def is_scope(name: str) -> bool:
+    """Tell whether a group's name can be a scope; another would be read as several, or as none."""
+    return bool(SCOPE.fullmatch(name))
+
+
+def scopes() -> list[Group]:
+    return [group for group in Group.objects.order_by("name") if is_scope(group.name)]
 
 
 def check(client_id: str, secret: str) -> Login | None:
@@ -99,7 +109,8 @@ def _upgrade(client: Standing, secret: str, encoded: str) -> str:
     """Replace an old or weaker hash of a chosen secret, and return the one that is stored now.
 
     The old hash stays as a retired one while the tokens obtained with it live. Of two logins at
-    once, one stores its hash and the other takes that.
+    once, one stores its hash and the other goes on with the old one; and so does a login whose
+    secret is changed meanwhile, so that its token ends with that secret.
     """
     preferred = get_hasher()
     if encoded.startswith(f"{preferred.algorithm}$") and not preferred.must_update(encoded):
@@ -109,18 +120,18 @@ def _upgrade(client: Standing, secret: str, encoded: str) -> str:
     upgraded = make_password(secret)
     try:
         with transaction.atomic():
-            rows = User.objects.filter(pk=client.pk)
-            if not rows.filter(password=encoded).update(password=upgraded):
-                return rows.values_list("password", flat=True).get()
+            rows = User.objects.filter(pk=client.pk, password=encoded)
+            if not rows.update(password=upgraded):
+                return encoded
             RetiredSecret.objects.update_or_create(
                 client_id=client.pk,
                 defaults={
                     "hash": encoded,
                     "replaced_by": upgraded,
-                    "expires_at": timezone.now() + api_settings.ACCESS_TOKEN_LIFETIME,
+                    "expires_at": timezone.now() + api_settings.ACCESS_TOKEN_LIFETIME + MARGIN,
                 },
             )
-    except (DatabaseError, User.DoesNotExist):
+    except Error:
         logger.warning("The hash of a client's secret could not be upgraded.")
         return encoded
     return upgraded
@@ -133,7 +144,7 @@ def _mark_used(client: Standing) -> None:
     try:
         with transaction.atomic():
             User.objects.filter(pk=client.pk).update(last_login=timezone.now())
-    except DatabaseError:
+    except Error:
         logger.warning("The last use of a client could not be noted.")
 
 
@@ -150,29 +161,51 @@ def create_client(
     """
     secret = secret or generate_secret()
     scopes = set(scopes)
-    malformed = [scope for scope in scopes if not SCOPE.fullmatch(scope)]
-    if malformed:
-        raise ValidationError({"scopes": f"{malformed[0]!r} is not a scope (RFC 6749 §3.3)."})
+    for scope in scopes:
+        if not is_scope(scope):
+            raise ValidationError({"scopes": f"{scope!r} is not a scope (RFC 6749 §3.3)."})
+        Group(name=scope).clean_fields()
     client = Client(username=client_id or str(uuid.uuid4()), first_name=name)
     client.password = make_password(secret)
     client.full_clean()
-    with transaction.atomic():
-        client.save(force_insert=True)
-        client.groups.set([Group.objects.get_or_create(name=scope)[0] for scope in scopes])
+    try:
+        with transaction.atomic():
+            client.save(force_insert=True)
+            client.groups.set([Group.objects.get_or_create(name=scope)[0] for scope in scopes])
+    except IntegrityError:
+        # A person has it, whom no look among the clients finds, or somebody was quicker.
+        raise ValidationError({"username": "This client id is taken."}) from None
     return client, secret
 
 
-def rotate_secret(client: Client, *, grace: timedelta | None = None) -> str:
+def secret_version(client: Client) -> str:
+    """Return a text that tells one secret of a client from the next, and nothing about either."""
+    return salted_hmac(__name__, client.password, algorithm="sha256").hexdigest()[:32]
+
+
+def grace_end(client: Client) -> datetime | None:
+    """Return when the secret before the current one ends, or `None` if it already has."""
+    in_grace = RetiredSecret.objects.filter(
+        client_id=client.pk, replaced_by=client.password, expires_at__gt=timezone.now()
+    )
+    return in_grace.values_list("expires_at", flat=True).first()
+
+
+def rotate_secret(
+    client: Client, *, grace: timedelta | None = None, version: str | None = None
+) -> str:
     """Give a client a new generated secret and return it.
 
     With a grace, the old secret and its tokens stay good that long; without, both end now, and so
     does a secret that was still in grace. Raises `SecretChangedError` if the secret is no longer
-    the one that `client` was loaded with: of two rotations at once, one wins and the other says so.
+    the one that `client` was loaded with, or not of the `version` that somebody looked at: of two
+    rotations at once, one wins and the other says so.
     """
     secret = generate_secret()
     old, new = client.password, make_password(secret)
+    seen = version is None or constant_time_compare(version, secret_version(client))
     with transaction.atomic():
-        if not Client.objects.filter(pk=client.pk, password=old).update(password=new):
+        if not seen or not Client.objects.filter(pk=client.pk, password=old).update(password=new):
             raise SecretChangedError(f"The secret of {client.username} has just been changed.")
         RetiredSecret.objects.filter(client_id=client.pk).delete()
         if grace:

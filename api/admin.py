@@ -1,0 +1,342 @@
+"""Clients and keys for people.
+
+A plain secret is in the answer to the very request that made it, and nowhere else: that answer is
+no redirect, so that no message, session or URL has to carry the secret to the next page.
+
+The list of clients is made for a million of them (see `listing.py`).
+"""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.utils import unquote
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Case, Q, QuerySet, Subquery, Value, When
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.timesince import timesince
+
+from api import audit, credentials, keys, listing, throttling, tokens
+from api.forms import ClientForm, RotationForm
+from api.models import Client, SigningKey
+
+
+@admin.register(Client)
+class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = ClientForm
+    list_display = ("client_id", "name", "active", "scopes", "last_used", "created")
+    list_filter = ("is_active", listing.ScopeFilter, listing.LastUsedFilter)
+    search_fields = ("username", "first_name")
+    search_help_text = (
+        f"The beginning of a client id or a name; at most {listing.LISTED:,} are listed."
+    )
+    sortable_by = ("client_id", "created")
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = listing.BoundedPaginator
+    actions = ("activate", "deactivate")
+    # "All" of a list that is cut would be more than anybody has seen.
+    actions_selection_counter = False
+    readonly_fields = ("client_id", "last_used", "created", "previous_secret")
+
+    @admin.display(description="client id", ordering="username")
+    def client_id(self, client: Client) -> str:
+        return client.username
+
+    @admin.display(description="name", empty_value="")
+    def name(self, client: Client) -> str:
+        return client.first_name
+
+    @admin.display(description="active", boolean=True)
+    def active(self, client: Client) -> bool:
+        return client.is_active
+
+    @admin.display(description="scopes")
+    def scopes(self, client: Client) -> str:
+        names = sorted(group.name for group in client.groups.all())
+        return " ".join(filter(credentials.is_scope, names))
+
+    @admin.display(description="last used", empty_value="never")
+    def last_used(self, client: Client) -> Any:
+        return client.last_login
+
+    @admin.display(description="created", ordering="pk")
+    def created(self, client: Client) -> Any:
+        return client.date_joined
+
+    @admin.display(description="previous secret", empty_value="ended")
+    def previous_secret(self, client: Client) -> str | None:
+        ends_at = credentials.grace_end(client)
+        return f"good until {_moment(ends_at)}" if ends_at else None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        return listing.ordering(request.GET)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Client], search_term: str
+    ) -> tuple[QuerySet[Client], bool]:
+        return listing.search(queryset, search_term.strip()), False
+
+    def get_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
+        if obj is None:
+            return ("first_name", "groups")
+        return ("first_name", "is_active", "groups", *self.readonly_fields)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "groups":
+            scopes = Group.objects.filter(pk__in=[group.pk for group in credentials.scopes()])
+            kwargs |= {"queryset": scopes.order_by("name"), "widget": forms.CheckboxSelectMultiple}
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def get_urls(self) -> list[URLPattern]:
+        rotate = self.admin_site.admin_view(self.rotate_view)
+        revoke = self.admin_site.admin_view(self.revoke_view)
+        return [
+            path("<path:object_id>/rotate/", rotate, name="api_client_rotate"),
+            path("<path:object_id>/revoke/", revoke, name="api_client_revoke"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        may = {
+            "may_rotate": request.user.has_perm("api.rotate_secret"),
+            "may_revoke": request.user.has_perm("api.revoke_tokens"),
+        }
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **may})
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if not change:
+            scopes = [group.name for group in form.cleaned_data["groups"]]
+            client, obj.secret = credentials.create_client(name=obj.first_name, scopes=scopes)
+            obj.pk, obj.username = client.pk, client.username
+            _record(request, "client_created", client=obj.username)
+            return
+        changed = set(form.changed_data)
+        # Only what was edited: a whole row would bring back a secret that has just been rotated.
+        obj.save(update_fields=changed - {"groups"})
+        if "is_active" in changed:
+            _record(request, _switched(to=obj.is_active), client=obj.username)
+        if changed - {"is_active"}:
+            _record(request, "client_changed", client=obj.username)
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        return self._show_once(request, obj, obj.secret, "Client added")
+
+    def delete_model(self, request: HttpRequest, obj: Client) -> None:
+        super().delete_model(request, obj)
+        _record(request, "client_deleted", client=obj.username)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
+        clients = list(queryset)
+        super().delete_queryset(request, queryset)
+        for client in clients:
+            _record(request, "client_deleted", client=client.username)
+
+    @admin.action(description="Activate selected clients", permissions=["change"])
+    def activate(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
+        self._switch(request, queryset, to=True)
+
+    @admin.action(description="Deactivate selected clients", permissions=["change"])
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
+        self._switch(request, queryset, to=False)
+
+    def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        client = self._demand(request, object_id, "api.rotate_secret")
+        form = RotationForm(
+            request.POST or None, initial={"version": credentials.secret_version(client)}
+        )
+        if request.method == "POST" and form.is_valid():
+            try:
+                return self._rotate(request, client, form)
+            except credentials.SecretChangedError as error:
+                messages.error(request, f"{error} Nothing was done now.")
+                return redirect("admin:api_client_rotate", object_id)
+        context = {"form": form, "grace_end": credentials.grace_end(client)}
+        return self._render(request, "rotate", client, "Rotate secret", context)
+
+    def _rotate(self, request: HttpRequest, client: Client, form: RotationForm) -> HttpResponse:
+        grace = timedelta(hours=int(form.cleaned_data["grace"]))
+        with transaction.atomic():
+            secret = credentials.rotate_secret(
+                client, grace=grace, version=form.cleaned_data["version"]
+            )
+            ends = f"good until {_moment(timezone.now() + grace)}" if grace else "no longer good"
+            self.log_change(request, client, f"Rotated the secret; the old one is {ends}.")
+        _record(request, "secret_rotated", client=client.username)
+        return self._show_once(
+            request, client, secret, "Secret rotated", f"The old secret is {ends}."
+        )
+
+    def revoke_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        client = self._demand(request, object_id, "api.revoke_tokens")
+        if request.method != "POST":
+            return self._render(request, "revoke", client, "Revoke all tokens", {})
+        with transaction.atomic():
+            tokens.revoke_all(client.pk)
+            self.log_change(request, client, "Revoked all tokens.")
+        _record(request, "tokens_revoked", client=client.username)
+        messages.success(request, f"All tokens of {client} are revoked.")
+        return redirect("admin:api_client_change", object_id)
+
+    def _demand(self, request: HttpRequest, object_id: str, permission: str) -> Client:
+        """Return a client to somebody who may do that. Raises `PermissionDenied`, `Http404`."""
+        if not (self.has_view_permission(request) and request.user.has_perm(permission)):
+            raise PermissionDenied
+        client: Client | None = self.get_object(request, unquote(object_id))
+        if client is None:
+            raise Http404
+        return client
+
+    def _switch(self, request: HttpRequest, queryset: QuerySet[Client], *, to: bool) -> None:
+        staff: Any = request.user.pk
+        with transaction.atomic():
+            clients = queryset.filter(is_active=not to)
+            switched = list(clients.select_for_update())
+            clients.update(is_active=to)
+            message = "Activated." if to else "Deactivated."
+            LogEntry.objects.log_actions(staff, switched, CHANGE, message)
+        for client in switched:
+            _record(request, _switched(to=to), client=client.username)
+        verb = "activated" if to else "deactivated"
+        messages.success(request, f"{len(switched)} of the selected clients were {verb}.")
+
+    def _show_once(
+        self, request: HttpRequest, client: Client, secret: str, title: str, note: str = ""
+    ) -> HttpResponse:
+        """Show a secret, in the answer to the request that made it."""
+        body = json.dumps({"client_id": client.username, "client_secret": secret})
+        curl = (
+            "curl --header 'Content-Type: application/json' --request POST \\\n"
+            f"  --data '{body}' \\\n  {settings.PUBLIC_URL}/login"
+        )
+        context = {"secret": secret, "curl": curl, "note": note}
+        return self._render(request, "secret", client, title, context)
+
+    def _render(
+        self,
+        request: HttpRequest,
+        template: str,
+        client: Client,
+        title: str,
+        context: dict[str, Any],
+    ) -> HttpResponse:
+        return TemplateResponse(
+            request,
+            f"admin/api/client/{template}.html",
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "original": client,
+                "title": title,
+                **context,
+            },
+        )
+
+
+@admin.register(SigningKey)
+class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Keys are looked at and rotated; none is made, changed or deleted by hand."""
+
+    list_display = ("kid", "algorithm", "created_at", "signs_from", "verifies_until", "state")
+    list_display_links = None
+    fields = list_display
+    readonly_fields = list_display
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SigningKey]:
+        now = timezone.now()
+        unexpired = Q(verifies_until=None) | Q(verifies_until__gt=now)
+        due = SigningKey.objects.filter(unexpired, signs_from__lte=now).order_by("-signs_from")
+        state = Case(
+            When(verifies_until__lte=now, then=Value("expired")),
+            When(signs_from__gt=now, then=Value("published")),
+            When(kid=Subquery(due.values("kid")[:1]), then=Value("signing")),
+            default=Value("verifying"),
+        )
+        rows: QuerySet[SigningKey] = super().get_queryset(request)
+        return rows.annotate(state=state)
+
+    @admin.display(description="state")
+    def state(self, key: Any) -> str:
+        return str(key.state)
+
+    def get_urls(self) -> list[URLPattern]:
+        rotate = self.admin_site.admin_view(self.rotate_view)
+        return [
+            path("rotate/", rotate, {"immediately": False}, "api_signingkey_rotate"),
+            path("rotate/now/", rotate, {"immediately": True}, "api_signingkey_rotate_now"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        may = {"may_rotate": request.user.has_perm("api.rotate_keys")}
+        return super().changelist_view(request, {**(extra_context or {}), **may})
+
+    def rotate_view(self, request: HttpRequest, *, immediately: bool) -> HttpResponse:
+        allowed = self.has_view_permission(request) and request.user.has_perm("api.rotate_keys")
+        if not allowed:
+            raise PermissionDenied
+        if request.method != "POST":
+            context = {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "immediately": immediately,
+                "ahead": timesince(timezone.now() - keys.PUBLISH_AHEAD),
+                "title": "Rotate now (leaked)" if immediately else "Rotate keys",
+            }
+            return TemplateResponse(request, "admin/api/signingkey/rotate.html", context)
+        try:
+            key = keys.rotate(immediately=immediately)
+        except keys.RotationPendingError as error:
+            messages.error(request, str(error))
+        else:
+            self.log_addition(request, key, "Made; all others ended." if immediately else "Made.")
+            _record(request, "key_rotated", kid=key.kid, algorithm=key.algorithm)
+            messages.success(request, f"Key {key.kid} signs from {_moment(key.signs_from)}.")
+        return redirect("admin:api_signingkey_changelist")
+
+
+def _record(request: HttpRequest, event: str, **fields: str) -> None:
+    staff, address = request.user.get_username(), throttling.client_address(request)
+    audit.record(event, **fields, staff=staff, address=address)
+
+
+def _switched(*, to: bool) -> str:
+    return "client_activated" if to else "client_deactivated"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{localize(timezone.localtime(moment))} {settings.TIME_ZONE}"
