@@ -24,7 +24,6 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.formats import localize
 from django.utils.timesince import timesince
 
 from api import audit, credentials, keys, listing, throttling, tokens
@@ -54,7 +53,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def client_id(self, client: Client) -> str:
         return client.username
 
-    @admin.display(description="name", empty_value="")
+    @admin.display(description="name")
     def name(self, client: Client) -> str:
         return client.first_name
 
@@ -67,18 +66,18 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         names = sorted(group.name for group in client.groups.all())
         return " ".join(filter(credentials.is_scope, names))
 
-    @admin.display(description="last used", empty_value="never")
-    def last_used(self, client: Client) -> Any:
-        return client.last_login
+    @admin.display(description="last used")
+    def last_used(self, client: Client) -> str:
+        return _moment(client.last_login) if client.last_login else "never"
 
     @admin.display(description="created", ordering="pk")
-    def created(self, client: Client) -> Any:
-        return client.date_joined
+    def created(self, client: Client) -> str:
+        return _moment(client.date_joined)
 
-    @admin.display(description="previous secret", empty_value="ended")
-    def previous_secret(self, client: Client) -> str | None:
+    @admin.display(description="previous secret")
+    def previous_secret(self, client: Client) -> str:
         ends_at = credentials.grace_end(client)
-        return f"good until {_moment(ends_at)}" if ends_at else None
+        return f"good until {_moment(ends_at)}" if ends_at else "none is good"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
         return super().get_queryset(request).prefetch_related("groups")
@@ -173,7 +172,8 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             except credentials.SecretChangedError as error:
                 messages.error(request, f"{error} Nothing was done now.")
                 return redirect("admin:api_client_rotate", object_id)
-        context = {"form": form, "grace_end": credentials.grace_end(client)}
+        ends_at = credentials.grace_end(client)
+        context = {"form": form, "grace_end": _moment(ends_at) if ends_at else ""}
         return self._render(request, "rotate", client, "Rotate secret", context)
 
     def _rotate(self, request: HttpRequest, client: Client, form: RotationForm) -> HttpResponse:
@@ -339,4 +339,4 @@ def _switched(*, to: bool) -> str:
 
 
 def _moment(moment: datetime) -> str:
-    return f"{localize(timezone.localtime(moment))} {settings.TIME_ZONE}"
+    return f"{moment:%Y-%m-%d %H:%M} {settings.TIME_ZONE}"

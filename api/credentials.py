@@ -173,7 +173,7 @@ def create_client(
             client.save(force_insert=True)
             client.groups.set([Group.objects.get_or_create(name=scope)[0] for scope in scopes])
     except IntegrityError:
-        # A person has it, whom no look among the clients finds, or somebody was quicker.
+        # Somebody else took the id after it was looked for.
         raise ValidationError({"username": "This client id is taken."}) from None
     return client, secret
 

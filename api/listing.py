@@ -48,7 +48,8 @@ class ScopeFilter(SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Client]) -> QuerySet[Client]:
         if self.value() is None:
             return queryset
-        members = User.groups.through.objects.filter(group__name=self.value())
+        chosen = [scope.pk for scope in credentials.scopes() if scope.name == self.value()]
+        members = User.groups.through.objects.filter(group__in=chosen)
         return queryset.filter(pk__in=members.values("user_id"))
 
 

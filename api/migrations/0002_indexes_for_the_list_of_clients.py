@@ -1,26 +1,30 @@
 from django.db import migrations
 
+# Names and ids are searched in byte order. SQLite's indexes have it anyway, that of the unique
+# username included; PostgreSQL's are in the order of a language unless they are told.
 INDEXES = {
-    "api_client_id": "auth_user (username{byte_order})",
-    "api_client_name": "auth_user (UPPER(first_name){byte_order})",
-    "api_client_last_used": "auth_user (last_login, id)",
-    "api_client_inactive": "auth_user (id) WHERE NOT is_active",
-    "api_client_scope": "auth_user_groups (group_id, user_id)",
+    "sqlite": {
+        "api_client_name": "auth_user (UPPER(first_name))",
+        "api_client_last_used": "auth_user (last_login, id)",
+        "api_client_inactive": "auth_user (id) WHERE NOT is_active",
+    },
+    "postgresql": {
+        "api_client_id": 'auth_user (username COLLATE "C")',
+        "api_client_name": 'auth_user (UPPER(first_name) COLLATE "C")',
+        "api_client_last_used": "auth_user (last_login, id)",
+        "api_client_inactive": "auth_user (id) WHERE NOT is_active",
+    },
 }
 
 
 def create_indexes(apps, schema_editor):
-    """Django's user table has none for what the list of clients searches, filters and sorts by.
-
-    SQLite orders by bytes anyway, and PostgreSQL by language unless it is told.
-    """
-    byte_order = ' COLLATE "C"' if schema_editor.connection.vendor == "postgresql" else ""
-    for name, on in INDEXES.items():
-        schema_editor.execute(f"CREATE INDEX {name} ON {on.format(byte_order=byte_order)}")
+    """Django's user table has none for what the list of clients searches, filters and sorts by."""
+    for name, columns in INDEXES[schema_editor.connection.vendor].items():
+        schema_editor.execute(f"CREATE INDEX {name} ON {columns}")
 
 
 def drop_indexes(apps, schema_editor):
-    for name in INDEXES:
+    for name in INDEXES[schema_editor.connection.vendor]:
         schema_editor.execute(f"DROP INDEX {name}")
 
 

@@ -1,0 +1,599 @@
+"""Clients and keys for people: what staff see, may do, and leave behind."""
+
+import json
+import logging
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission, User
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from api import credentials as credentials_module
+from api import keys, listing
+from api.admin import ClientAdmin
+from api.hashers import GENERATED
+from api.models import Client, SigningKey
+
+LIST = "/admin/api/client/"
+ADD = f"{LIST}add/"
+KEYS = "/admin/api/signingkey/"
+HISTORY = "Rotated the secret; the old one is no longer good."
+
+
+def page_of(client: Client, page: str = "change") -> str:
+    return f"{LIST}{client.pk}/{page}/"
+
+
+def sign_in(user: User) -> Browser:
+    browser = Browser()
+    browser.force_login(user)
+    return browser
+
+
+@pytest.fixture
+def superuser(db: None) -> User:
+    return User.objects.create_superuser("boss")
+
+
+@pytest.fixture
+def admin(superuser: User) -> Browser:
+    return sign_in(superuser)
+
+
+@pytest.fixture
+def operator(db: None) -> Callable[..., Browser]:
+    """Return a function that signs in staff with no more than the permissions it names."""
+
+    def make(*codenames: str) -> Browser:
+        user = User.objects.create_user("operator", is_staff=True)
+        permissions = Permission.objects.filter(codename__in=codenames)
+        assert permissions.count() == len(codenames)
+        user.user_permissions.set(permissions)
+        return sign_in(user)
+
+    return make
+
+
+@pytest.fixture
+def audit_log(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """The lines of the audit log, as they come."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("api.audit")
+    logger.addHandler(handler)
+    caplog.set_level(logging.INFO, "api.audit")
+    yield lines
+    logger.removeHandler(handler)
+
+
+def shown_secret(response: Any) -> str:
+    """Return the secret on the page that shows one."""
+    assert response.status_code == 200
+    match = re.search(r'<code id="client-secret">([^<]*)</code>', response.content.decode())
+    assert match, response.content.decode()
+    assert GENERATED.fullmatch(match[1])
+    return match[1]
+
+
+def logs_in(http: APIClient, client_id: str, secret: str) -> bool:
+    credentials = {"client_id": client_id, "client_secret": secret}
+    response = http.post("/login", credentials, format="json")
+    assert response.status_code in {200, 401}
+    return bool(response.status_code == 200)
+
+
+def is_good(http: APIClient, token: str) -> bool:
+    response = http.get("/private", headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code in {200, 401}
+    return bool(response.status_code == 200)
+
+
+def rotate(browser: Browser, client: Client, hours: int) -> Any:
+    page = browser.get(page_of(client, "rotate"))
+    version = page.context["form"]["version"].value()
+    return browser.post(page_of(client, "rotate"), {"grace": hours, "version": version})
+
+
+def listed(browser: Browser, query: str = "") -> list[str]:
+    response = browser.get(LIST + query)
+    assert response.status_code == 200, response.headers
+    return [client.username for client in response.context["cl"].result_list]
+
+
+# The list
+
+
+def test_list_tells_of_clients_in_their_own_words(
+    admin: Browser, client_row: Client, operator: Callable[..., Browser]
+) -> None:
+    operator()
+    page = admin.get(LIST).content.decode()
+    table = page[page.index('<table id="result_list"') :]
+    table = table[: table.index("</table>")]
+    assert [text.strip() for text in re.findall(r">([^<>]+)<", table) if text.strip()] == [
+        "Client id",
+        "Name",
+        "Active",
+        "Scopes",
+        "Last used",
+        "Created",
+        "reporting",
+        "Reporting",
+        "read write",
+        "never",
+        f"{client_row.date_joined:%Y-%m-%d %H:%M} UTC",
+    ]
+
+
+def test_no_page_of_a_client_has_its_hash_or_a_password(admin: Browser, client_row: Client) -> None:
+    for page in ("change", "history", "delete", "rotate", "revoke"):
+        text = admin.get(page_of(client_row, page)).content.decode()
+        assert client_row.password not in text
+        assert client_row.password.split("$")[1][:6] not in text
+        assert 'type="password"' not in text
+
+
+def test_list_takes_as_many_queries_for_many_clients_as_for_few(admin: Browser) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as context:
+            admin.get(LIST)
+        return len(context)
+
+    credentials_module.create_client(scopes=["read"])
+    few = queries()
+    for _ in range(20):
+        credentials_module.create_client(scopes=["read", "write"])
+    assert queries() == few
+
+
+def test_list_ends_at_its_bound_and_says_so(
+    admin: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "LISTED", 3)
+    for number in range(5):
+        credentials_module.create_client(f"client-{number}")
+    page = admin.get(LIST).content.decode()
+    assert "The first 3 clients; search or filter to find others." in page
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        pytest.param("job-1", ["job-1", "job-10"], id="id"),
+        pytest.param("JOB-1", [], id="an id has one case"),
+        pytest.param("Night", ["job-1"], id="name"),
+        pytest.param("nIGHT j", ["job-1"], id="name in any case"),
+        pytest.param("ob-1", [], id="not within an id"),
+        pytest.param("job", ["job-1", "job-10"], id="not within a name"),
+        pytest.param("%", [], id="no wildcard"),
+        pytest.param("j_b", [], id="no single wildcard"),
+        pytest.param("Ä", ["umlaut"], id="beyond ASCII"),
+        pytest.param("  job-10 ", ["job-10"], id="pasted with spaces"),
+    ],
+)
+def test_search_finds_the_beginning_of_an_id_or_a_name(
+    admin: Browser, query: str, found: list[str]
+) -> None:
+    for client_id, name in (("job-1", "Night job"), ("job-10", ""), ("umlaut", "Äther")):
+        credentials_module.create_client(client_id, name=name)
+    response = admin.get(LIST, {"q": query})
+    assert sorted(client.username for client in response.context["cl"].result_list) == found
+
+
+def test_filters(admin: Browser) -> None:
+    now = timezone.now()
+    for client_id, days in (("today", 0.5), ("this-month", 20), ("long-ago", 40), ("never", None)):
+        client, _ = credentials_module.create_client(client_id, scopes=["read", client_id])
+        client.last_login = None if days is None else now - timedelta(days=days)
+        client.is_active = client_id != "never"
+        client.save()
+    assert listed(admin) == ["never", "long-ago", "this-month", "today"]
+    assert listed(admin, "?last_used=day") == ["today"]
+    assert listed(admin, "?last_used=month") == ["today", "this-month"]
+    assert listed(admin, "?last_used=before") == ["long-ago"]
+    assert listed(admin, "?last_used=never") == ["never"]
+    assert listed(admin, "?is_active__exact=0") == ["never"]
+    assert listed(admin, "?is_active__exact=1") == ["long-ago", "this-month", "today"]
+    assert listed(admin, "?scope=today") == ["today"]
+    assert listed(admin, "?scope=read&last_used=day") == ["today"]
+    assert listed(admin, "?scope=nobody") == listed(admin, "?scope=%00") == []
+    assert listed(admin, "?q=t&last_used=month") == ["today", "this-month"]
+
+
+# Adding a client, and its secret
+
+
+def test_added_client_has_a_secret_that_its_page_alone_shows(
+    admin: Browser, superuser: User, http: APIClient, audit_log: list[str]
+) -> None:
+    read = Group.objects.create(name="read")
+    response = admin.post(ADD, {"first_name": "Billing", "groups": [read.pk]})
+    secret = shown_secret(response)
+    client = Client.objects.get()
+    assert "no-store" in response["Cache-Control"]
+    assert re.fullmatch(r"[0-9a-f-]{36}", client.username)
+    assert (client.first_name, client.is_active) == ("Billing", True)
+    assert list(client.groups.all()) == [read]
+    assert "it will not be shown again" in response.content.decode()
+    assert logs_in(http, client.username, secret)
+    assert audit_log[0] == (
+        f'client_created client="{client.username}" staff="boss" address="127.0.0.1"'
+    )
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_repr) == (superuser, client.username)
+    assert str(entry) == f"Added “{client.username}”."
+
+
+def test_shown_curl_command_is_ready_to_run(admin: Browser, http: APIClient) -> None:
+    page = admin.post(ADD, {}).content.decode()
+    match = re.search(r'<code id="curl">([^<]*)</code>', page)
+    assert match
+    command = shlex.split(unescape(match[1]))
+    assert command[0] == "curl"
+    assert command[-1] == f"{settings.PUBLIC_URL}/login"
+    body = command[command.index("--data") + 1]
+    assert http.post("/login", json.loads(body), format="json").status_code == 200
+
+
+def test_scopes_are_the_groups_whose_names_can_be_scopes(
+    admin: Browser, client_row: Client
+) -> None:
+    people = Group.objects.create(name="Night shift")
+    client_row.groups.add(people)
+    page = admin.get(page_of(client_row))
+    field = page.context["adminform"].form.fields["groups"]
+    assert [group.name for group in field.queryset] == ["introspect", "read", "register", "write"]
+    boxes = re.findall(r'<input type="checkbox" name="groups"[^>]*>', page.content.decode())
+    assert len(boxes) == 4
+    write = Group.objects.get(name="write")
+    admin.post(page_of(client_row), {"first_name": "R", "is_active": "on", "groups": [write.pk]})
+    assert set(client_row.groups.all()) == {write, people}
+    response = admin.post(page_of(client_row), {"is_active": "on", "groups": [people.pk]})
+    assert "groups" in response.context["adminform"].form.errors
+
+
+# Rotating a secret
+
+
+@pytest.mark.parametrize("hours", [0, 1, 24, 168])
+def test_rotated_secret_works_and_the_old_one_until_its_grace_ends(
+    admin: Browser,
+    http: APIClient,
+    client_row: Client,
+    credentials: dict[str, str],
+    get_token: Callable[[], str],
+    audit_log: list[str],
+    hours: int,
+) -> None:
+    token = get_token()
+    audit_log.clear()
+    response = rotate(admin, client_row, hours)
+    secret = shown_secret(response)
+    assert "no-store" in response["Cache-Control"]
+    assert audit_log == ['secret_rotated client="reporting" staff="boss" address="127.0.0.1"']
+    entry = LogEntry.objects.get()
+    assert entry.user.username == "boss"
+    assert entry.change_message.startswith("Rotated the secret; the old one is ")
+    assert ("good until" in entry.change_message) == bool(hours)
+    assert logs_in(http, "reporting", secret)
+    assert logs_in(http, "reporting", credentials["client_secret"]) == bool(hours)
+    assert is_good(http, token) == bool(hours)
+    client_row.refresh_from_db()
+    end = credentials_module.grace_end(client_row)
+    if hours:
+        assert end
+        assert abs(end - timezone.now() - timedelta(hours=hours)) < timedelta(minutes=1)
+    else:
+        assert end is None
+
+
+@pytest.mark.parametrize("grace", ["", "2", "-1", "now", None])
+def test_rotation_with_a_grace_that_is_not_on_offer_does_nothing(
+    admin: Browser, client_row: Client, grace: str | None
+) -> None:
+    version = credentials_module.secret_version(client_row)
+    data = {"version": version} if grace is None else {"version": version, "grace": grace}
+    response = admin.post(page_of(client_row, "rotate"), data)
+    assert response.status_code == 200
+    assert response.context["form"].errors.keys() == {"grace"}
+    assert Client.objects.get().password == client_row.password
+
+
+def test_rotation_page_that_is_sent_twice_rotates_once(
+    admin: Browser, http: APIClient, client_row: Client, credentials: dict[str, str]
+) -> None:
+    data = {"grace": "24", "version": credentials_module.secret_version(client_row)}
+    secret = shown_secret(admin.post(page_of(client_row, "rotate"), data))
+    response = admin.post(page_of(client_row, "rotate"), data, follow=True)
+    assert response.redirect_chain == [(page_of(client_row, "rotate"), 302)]
+    assert [str(message) for message in response.context["messages"]] == [
+        "The secret of reporting has just been changed. Nothing was done now."
+    ]
+    assert logs_in(http, "reporting", secret)
+    assert logs_in(http, "reporting", credentials["client_secret"])
+    assert LogEntry.objects.count() == 1
+
+
+def test_rotation_page_tells_which_secret_it_will_end(admin: Browser, client_row: Client) -> None:
+    warning = "It ends as soon as you rotate"
+    assert warning not in admin.get(page_of(client_row, "rotate")).content.decode()
+    assert "none is good" in admin.get(page_of(client_row)).content.decode()
+    credentials_module.rotate_secret(client_row, grace=timedelta(hours=1))
+    assert warning in admin.get(page_of(client_row, "rotate")).content.decode()
+    assert "good until" in admin.get(page_of(client_row)).content.decode()
+
+
+def test_saving_a_client_never_brings_back_a_secret_that_was_just_rotated(
+    admin: Browser, client_row: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get_object = ClientAdmin.get_object
+
+    def get_object_then_rotate(*args: Any, **kwargs: Any) -> Any:
+        loaded = get_object(*args, **kwargs)
+        credentials_module.rotate_secret(Client.objects.get())
+        return loaded
+
+    monkeypatch.setattr(ClientAdmin, "get_object", get_object_then_rotate)
+    admin.post(page_of(client_row), {"first_name": "Renamed", "is_active": "on"})
+    saved = Client.objects.get()
+    assert saved.first_name == "Renamed"
+    assert saved.password != client_row.password
+
+
+# Other acts
+
+
+def test_revoking_all_tokens_ends_them_and_leaves_the_secret(
+    admin: Browser,
+    http: APIClient,
+    client_row: Client,
+    get_token: Callable[[], str],
+    audit_log: list[str],
+) -> None:
+    token = get_token()
+    audit_log.clear()
+    assert admin.get(page_of(client_row, "revoke")).status_code == 200
+    assert is_good(http, token)
+    admin.post(page_of(client_row, "revoke"))
+    assert not is_good(http, token)
+    assert audit_log == ['tokens_revoked client="reporting" staff="boss" address="127.0.0.1"']
+    assert LogEntry.objects.get().change_message == "Revoked all tokens."
+    assert is_good(http, get_token())
+
+
+def test_bulk_actions_switch_clients_off_and_on(
+    admin: Browser,
+    http: APIClient,
+    client_row: Client,
+    get_token: Callable[[], str],
+    audit_log: list[str],
+) -> None:
+    other, _ = credentials_module.create_client("other")
+    Client.objects.filter(pk=other.pk).update(is_active=False)
+    token = get_token()
+    audit_log.clear()
+    both = {"_selected_action": [client_row.pk, other.pk]}
+    response = admin.post(LIST, {"action": "deactivate", **both}, follow=True)
+    assert "1 of the selected clients were deactivated." in response.content.decode()
+    assert not is_good(http, token)
+    assert audit_log == ['client_deactivated client="reporting" staff="boss" address="127.0.0.1"']
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.change_message) == (str(client_row.pk), "Deactivated.")
+    admin.post(LIST, {"action": "activate", **both})
+    assert Client.objects.filter(is_active=True).count() == 2
+    assert is_good(http, token)
+    assert LogEntry.objects.filter(change_message="Activated.").count() == 2
+
+
+def test_changes_and_deletions_are_on_record(
+    admin: Browser, client_row: Client, audit_log: list[str]
+) -> None:
+    admin.post(page_of(client_row), {"first_name": "Renamed"})
+    admin.post(page_of(client_row, "delete"), {"post": "yes"})
+    other, _ = credentials_module.create_client("other")
+    selected = {"action": "delete_selected", "_selected_action": [other.pk], "post": "yes"}
+    admin.post(LIST, selected)
+    assert audit_log == [
+        'client_deactivated client="reporting" staff="boss" address="127.0.0.1"',
+        'client_changed client="reporting" staff="boss" address="127.0.0.1"',
+        'client_deleted client="reporting" staff="boss" address="127.0.0.1"',
+        'client_deleted client="other" staff="boss" address="127.0.0.1"',
+    ]
+    assert [str(entry) for entry in LogEntry.objects.order_by("pk")] == [
+        "Changed “reporting” — Changed Name, Active and Scopes.",
+        "Deleted “reporting.”",
+        "Deleted “other.”",
+    ]
+
+
+# Who may
+
+
+@pytest.mark.parametrize(
+    ("page", "needs", "button"),
+    [
+        ("rotate", "rotate_secret", "Rotate secret"),
+        ("revoke", "revoke_tokens", "Revoke all tokens"),
+    ],
+)
+def test_act_needs_its_permission(
+    operator: Callable[..., Browser],
+    client_row: Client,
+    get_token: Callable[[], str],
+    http: APIClient,
+    page: str,
+    needs: str,
+    button: str,
+) -> None:
+    token = get_token()
+    others = {"view_client", "change_client", "add_client", "delete_client"}
+    others |= {"rotate_secret", "revoke_tokens"} - {needs}
+    browser = operator(*others)
+    data = {"grace": "0", "version": credentials_module.secret_version(client_row)}
+    assert button not in browser.get(page_of(client_row)).content.decode()
+    assert browser.get(page_of(client_row, page)).status_code == 403
+    assert browser.post(page_of(client_row, page), data).status_code == 403
+    assert is_good(http, token)
+    user = User.objects.get(username="operator")
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_client", needs]))
+    assert button in browser.get(page_of(client_row)).content.decode()
+    assert browser.get(page_of(client_row, page)).status_code == 200
+    assert browser.post(page_of(client_row, page), data).status_code in {200, 302}
+    assert not is_good(http, token)
+
+
+def test_permission_to_rotate_shows_no_client_to_whom_may_see_none(
+    operator: Callable[..., Browser], client_row: Client
+) -> None:
+    browser = operator("rotate_secret", "revoke_tokens")
+    for page in ("rotate", "revoke"):
+        assert browser.get(page_of(client_row, page)).status_code == 403
+
+
+def test_viewing_is_not_changing(operator: Callable[..., Browser], client_row: Client) -> None:
+    browser = operator("view_client")
+    page = browser.get(LIST).content.decode()
+    assert "Add client" not in page
+    assert "deactivate" not in page
+    assert browser.get(ADD).status_code == 403
+    assert browser.post(ADD, {"first_name": "x"}).status_code == 403
+    assert browser.get(page_of(client_row, "delete")).status_code == 403
+    assert browser.post(page_of(client_row), {"first_name": "x"}).status_code == 403
+    for action in ("deactivate", "delete_selected"):
+        data = {"action": action, "_selected_action": [client_row.pk], "post": "yes"}
+        browser.post(LIST, data)
+    client = Client.objects.get()
+    assert (client.is_active, client.first_name) == (True, "Reporting")
+
+
+@pytest.mark.parametrize("page", ["", "add/", "change", "delete", "history", "rotate", "revoke"])
+def test_nobody_but_staff_sees_a_page(client_row: Client, page: str) -> None:
+    url = LIST + page if page in {"", "add/"} else page_of(client_row, page)
+    for browser in (Browser(), sign_in(client_row)):
+        response = browser.get(url)
+        assert (response.status_code, response["Location"]) == (302, f"/admin/login/?next={url}")
+
+
+def test_operator_of_clients_has_no_hold_on_staff(
+    operator: Callable[..., Browser], superuser: User
+) -> None:
+    browser = operator(
+        "view_client",
+        "add_client",
+        "change_client",
+        "delete_client",
+        "rotate_secret",
+        "revoke_tokens",
+    )
+    User.objects.create_user("colleague", is_staff=True)
+    for person in User.objects.all():
+        before = User.objects.filter(pk=person.pk).values().get()
+        data = {"grace": "0", "version": "x", "post": "yes", "first_name": "x"}
+        for page in ("rotate", "revoke"):
+            assert browser.post(f"{LIST}{person.pk}/{page}/", data).status_code == 404
+        for page in ("change", "delete"):
+            assert browser.post(f"{LIST}{person.pk}/{page}/", data)["Location"] == "/admin/"
+        for action in ("deactivate", "delete_selected"):
+            selected = {"action": action, "_selected_action": [person.pk], "post": "yes"}
+            browser.post(LIST, selected)
+        assert User.objects.filter(pk=person.pk).values().get() == before
+        assert browser.get(f"/admin/auth/user/{person.pk}/change/").status_code == 403
+    assert listed(browser) == []
+
+
+def test_no_client_takes_the_name_of_staff(superuser: User) -> None:
+    with pytest.raises(ValidationError, match="already exists"):
+        credentials_module.create_client("boss")
+
+
+@pytest.mark.parametrize("path", ["999999/rotate/", "x/rotate/", "999999/revoke/", "1_2F/rotate/"])
+def test_act_on_no_client_is_not_found(admin: Browser, path: str) -> None:
+    assert admin.post(LIST + path).status_code == 404
+
+
+# Signing keys
+
+
+def states(browser: Browser) -> dict[str, str]:
+    rows = browser.get(KEYS).context["cl"].result_list
+    return {row.kid: row.state for row in rows}
+
+
+def test_keys_are_listed_with_their_state_and_without_their_private_part(admin: Browser) -> None:
+    first = SigningKey.objects.get()
+    assert states(admin) == {first.kid: "signing"}
+    second = keys.rotate()
+    assert states(admin) == {first.kid: "signing", second.kid: "published"}
+    SigningKey.objects.filter(pk=second.kid).update(signs_from=timezone.now())
+    assert states(admin) == {first.kid: "verifying", second.kid: "signing"}
+    third = keys.rotate(immediately=True)
+    assert states(admin) == {first.kid: "expired", second.kid: "expired", third.kid: "signing"}
+    for page in (KEYS, f"{KEYS}{third.kid}/change/"):
+        text = unescape(admin.get(page).content.decode())
+        assert third.kid in text
+        assert third.private_jwk not in text
+        assert "private" not in text
+
+
+def test_keys_are_not_made_changed_or_deleted_by_hand(admin: Browser) -> None:
+    key = SigningKey.objects.get()
+    data = {"action": "delete_selected", "_selected_action": [key.pk], "post": "yes"}
+    assert admin.post(f"{KEYS}add/", {}).status_code == 403
+    assert admin.post(f"{KEYS}{key.pk}/change/", {"algorithm": "HS256"}).status_code == 403
+    assert admin.post(f"{KEYS}{key.pk}/delete/", {"post": "yes"}).status_code == 403
+    admin.post(KEYS, data)
+    assert SigningKey.objects.get().algorithm == key.algorithm
+
+
+def test_planned_rotation_publishes_a_key_once(admin: Browser, audit_log: list[str]) -> None:
+    assert "minutes" in admin.get(f"{KEYS}rotate/").content.decode()
+    assert SigningKey.objects.count() == 1
+    admin.post(f"{KEYS}rotate/")
+    published = SigningKey.objects.latest("created_at")
+    assert published.signs_from > timezone.now()
+    assert audit_log == [
+        f'key_rotated kid="{published.kid}" algorithm="ES256" staff="boss" address="127.0.0.1"'
+    ]
+    assert LogEntry.objects.get().object_id == published.kid
+    response = admin.post(f"{KEYS}rotate/", follow=True)
+    assert "is published and signs from" in response.content.decode()
+    assert SigningKey.objects.count() == 2
+
+
+def test_rotation_of_a_leaked_key_ends_its_tokens(
+    admin: Browser, http: APIClient, get_token: Callable[[], str]
+) -> None:
+    token = get_token()
+    assert "tokens that" in admin.get(f"{KEYS}rotate/now/").content.decode()
+    assert is_good(http, token)
+    admin.post(f"{KEYS}rotate/now/")
+    assert not is_good(http, token)
+    assert is_good(http, get_token())
+
+
+def test_rotating_keys_needs_its_permission(operator: Callable[..., Browser]) -> None:
+    browser = operator("view_signingkey", "change_signingkey", "add_signingkey")
+    assert "Rotate" not in browser.get(KEYS).content.decode()
+    for page in ("rotate/", "rotate/now/"):
+        assert browser.get(KEYS + page).status_code == 403
+        assert browser.post(KEYS + page).status_code == 403
+    assert SigningKey.objects.count() == 1
+    user = User.objects.get(username="operator")
+    codenames = ["view_signingkey", "rotate_keys"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    assert "Rotate keys" in browser.get(KEYS).content.decode()
+    assert browser.post(f"{KEYS}rotate/").status_code == 302
+    assert SigningKey.objects.count() == 2

@@ -1,0 +1,116 @@
+"""The list of clients does no more work for many clients than for few."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client as Browser
+from django.utils import timezone
+
+from api import listing
+from api.admin import ClientAdmin
+
+CLIENTS = 20_000
+PAGE = 20
+
+
+@pytest.fixture
+def many_clients(db: None) -> None:
+    """Of every four clients one was used in the past month; one in a hundred is inactive."""
+    now = timezone.now()
+    users = User.objects.bulk_create(
+        User(
+            username=f"{number * 7919 % CLIENTS:05}",
+            first_name=f"{'Reports' if number % 2 else 'billing'} {number:05}",
+            is_active=bool(number % 100),
+            last_login=now - timedelta(days=number % 119) if number % 2 else None,
+        )
+        for number in range(CLIENTS)
+    )
+    scope = Group.objects.create(name="rare")
+    scope.user_set.set(users[::2000])
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def plan_rows(plan: dict[str, Any]) -> float:
+    """Return how many rows the nodes of a plan of PostgreSQL's looked at."""
+    looked_at = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+    return float(plan["Actual Loops"] * looked_at + sum(map(plan_rows, plan.get("Plans", ()))))
+
+
+def work(sql: str, parameters: Any) -> float:
+    """Return what a query costs, in rows looked at or in steps of SQLite's virtual machine."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters)
+            plan = cursor.fetchone()[0]
+            return plan_rows((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+        steps = 0
+
+        def count() -> None:
+            nonlocal steps
+            steps += 1
+
+        connection.connection.set_progress_handler(count, 1)
+        cursor.execute(sql, parameters)
+        cursor.fetchall()
+        connection.connection.set_progress_handler(None, 0)
+        return steps
+
+
+@pytest.fixture
+def queries() -> Iterator[list[tuple[str, Any]]]:
+    """The queries about clients that run while a test does."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "is_superuser" in sql and sql.startswith("SELECT"):
+            seen.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        yield seen
+
+
+@pytest.mark.usefixtures("many_clients")
+def test_list_filters_and_search_never_look_through_the_whole_table(
+    queries: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "LISTED", 2 * PAGE)
+    monkeypatch.setattr(ClientAdmin, "list_per_page", PAGE)
+    through_all = work("SELECT COUNT(*) FROM auth_user WHERE first_name > %s", ["Reports"])
+    browser = Browser()
+    browser.force_login(User.objects.create_superuser("boss"))
+    for query in (
+        "",
+        "?p=2",
+        "?is_active__exact=0",
+        "?is_active__exact=1",
+        "?scope=rare",
+        "?last_used=day",
+        "?last_used=month",
+        "?last_used=before",
+        "?last_used=never",
+        "?q=0",
+        "?q=01234",
+        "?q=report",
+        "?q=BILLING 0123",
+        "?q=nobody",
+        "?o=1",
+        "?o=-1",
+        "?o=6",
+    ):
+        queries.clear()
+        response = browser.get("/admin/api/client/" + query)
+        assert response.status_code == 200, query
+        assert queries
+        found = response.context["cl"].result_list
+        assert bool(found) == (query != "?q=nobody")
+        for sql, parameters in list(queries):
+            share = work(sql, parameters) / through_all
+            assert share < 0.1, (query, share, sql)
