@@ -41,11 +41,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "Root": {"type": "object", "additionalProperties": URL},
     "Message": record(message=TEXT),
     "AccessToken": record(access_token=TEXT, token_type=BEARER, expires_in=NUMBER, scope=SCOPE),
-    "Private": record(
-        message=TEXT,
-        secret_fp=TEXT | {"description": "Which of its secrets the client used; for us alone."},
-        **CLAIMS,
-    ),
+    "Private": record(message=TEXT, **CLAIMS),
     "RegisteredClient": record(
         client_id=TEXT,
         client_secret=TEXT | {"description": "Shown this once."},
@@ -116,11 +112,7 @@ EXAMPLES: dict[str, Any] = {
         "expires_in": 300,
         "scope": "read write",
     },
-    "Private": {
-        "message": "Welcome to the protected area :)",
-        **ITS_CLAIMS,
-        "secret_fp": "mthICZh26VZl78Yo",
-    },
+    "Private": {"message": "Welcome to the protected area :)", **ITS_CLAIMS},
     "RegisteredClient": {
         "client_id": "e4d1bc0c-707f-44e8-8b7e-3daa864c32f5",
         "client_secret": "adsk_Tafg4ZT16oEzpJxfLD2dLQBRvh5lUgSYCM3bw5KTRG14SMQ69",

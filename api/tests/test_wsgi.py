@@ -2,10 +2,13 @@
 
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 
 from authdemo.wsgi import application
 
@@ -21,6 +24,17 @@ class Body(io.BytesIO):
         data = super().read(size)
         self.taken += len(data)
         return data
+
+
+@pytest.fixture(autouse=True)
+def _test_transaction_outlives_the_request() -> Iterator[None]:
+    """As Django's own test client does, keep the connection that holds the test's transaction."""
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
 
 
 def send(method: str, path: str, **environ: Any) -> tuple[int, dict[str, Any]]:
