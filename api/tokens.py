@@ -175,6 +175,7 @@ def _fingerprint_key(secret_key: str) -> bytes:
     return keys.derive(secret_key, "secret fingerprints")
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _fingerprint(secret_key: str, stored_hash: str, generation: int) -> str:
     """Return 96 bits, in base64url, that tell one stored hash and generation from the next.
 
