@@ -12,6 +12,7 @@ urlpatterns = [
     path("login", views.LoginView.as_view(), name="login"),
     path("public", views.PublicView.as_view(), name="public"),
     path("", views.RootView.as_view(), name="root"),
+    path("logout", views.LogoutView.as_view(), name="logout"),
     path("register", views.RegisterView.as_view(), name="register"),
     path("introspect", views.IntrospectView.as_view(), name="introspect"),
     path("revoke", views.RevokeView.as_view(), name="revoke"),

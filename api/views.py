@@ -4,8 +4,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpResponse
-from django.shortcuts import render
+from django.http import HttpResponseBase, HttpResponseRedirect
 from drf_spectacular.renderers import (
     OpenApiJsonRenderer,
     OpenApiJsonRenderer2,
@@ -14,9 +13,9 @@ from drf_spectacular.renderers import (
 )
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import MethodNotAllowed, ValidationError
 from rest_framework.permissions import AllowAny, IsAuthenticated
-from rest_framework.renderers import JSONRenderer, StaticHTMLRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -24,10 +23,25 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.exceptions import TokenError
 
 from api import audit, credentials, health, keys, schema, throttling, tokens
-from api.authentication import BearerAuthentication, authenticate_client
+from api.authentication import (
+    BearerAuthentication,
+    authenticate_client,
+    enforce_csrf,
+    forget_token,
+    remember_token,
+)
 from api.exceptions import InvalidClientMetadata, InvalidRequest, InvalidScope, UnsupportedGrantType
 from api.parsers import JSONParser
 from api.permissions import INTROSPECT, REGISTER, MayRegister, scopes_of
+from api.renderers import (
+    DocsPage,
+    RegistrationPage,
+    RootPage,
+    SignInPage,
+    TokenRequestPage,
+    is_page,
+    local_path,
+)
 from api.serializers import (
     Parameters,
     RegistrationSerializer,
@@ -48,11 +62,39 @@ class UncachedView(APIView):
         }
 
 
+class FormView(UncachedView):
+    """An endpoint for POST; to a browser, and to nobody else, GET is the page with its form.
+
+    What a page posts needs Django's CSRF token, signed in or not: another site could have the
+    browser sign in with an attacker's credentials.
+    """
+
+    @property
+    def allowed_methods(self) -> list[str]:
+        methods: list[str] = super().allowed_methods
+        if is_page(getattr(self, "request", None)):
+            return methods
+        return [method for method in methods if method not in {"GET", "HEAD"}]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.headers["Allow"] = ", ".join(self.allowed_methods)  # now that it is negotiated
+        if is_page(request):
+            enforce_csrf(request)
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:
+        if not is_page(request):
+            raise MethodNotAllowed("GET")
+        return Response()
+
+
 class RootView(APIView):
     """What there is here."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer, RootPage)
     names = (
         "public",
         "login",
@@ -98,7 +140,7 @@ class PrivateView(UncachedView):
         )
 
 
-class LoginView(UncachedView):
+class LoginView(FormView):
     """The token endpoint (RFC 6749 §4.4): client credentials for an access token.
 
     No authentication class, because who calls is the very question that is answered here.
@@ -106,9 +148,10 @@ class LoginView(UncachedView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer, SignInPage)
 
     @schema.login
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponseBase:
         asked = validate(TokenRequestSerializer, request)
         media_type = request.content_type.partition(";")[0].strip().lower()
         if "grant_type" not in asked and media_type != JSONParser.media_type:
@@ -123,7 +166,7 @@ class LoginView(UncachedView):
         token = tokens.issue(login.client, scopes, login.secret_hash)
         text = str(token)
         record(request, "token_issued", login.client.client_id, jti=token["jti"])
-        return Response(
+        response: HttpResponseBase = Response(
             {
                 "access_token": text,
                 "token_type": "Bearer",
@@ -131,9 +174,28 @@ class LoginView(UncachedView):
                 "scope": token["scope"],
             }
         )
+        if is_page(request):
+            if destination := local_path(request.query_params.get("next", "")):
+                response = HttpResponseRedirect(destination)
+            remember_token(response, token, text)
+        return response
 
 
-class RegisterView(UncachedView):
+class LogoutView(UncachedView):
+    """Sign the browser out; a token that was copied from it lives on until it expires."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    schema = None  # for browsers only
+
+    def post(self, request: Request) -> HttpResponseBase:
+        enforce_csrf(request)
+        response = HttpResponseRedirect(reverse("root"))
+        forget_token(response)
+        return response
+
+
+class RegisterView(FormView):
     """Dynamic client registration (RFC 7591 §3).
 
     The id is always generated: clients and people share a table, and nobody may choose to look like
@@ -143,6 +205,7 @@ class RegisterView(UncachedView):
 
     authentication_classes = (BearerAuthentication,)
     permission_classes = (MayRegister,)
+    renderer_classes = (JSONRenderer, RegistrationPage)
 
     @schema.register
     def post(self, request: Request) -> Response:
@@ -172,11 +235,12 @@ class RegisterView(UncachedView):
         )
 
 
-class IntrospectView(UncachedView):
+class IntrospectView(FormView):
     """Token introspection (RFC 7662): a client's own tokens; others' with scope `introspect`."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer, TokenRequestPage)
 
     @schema.introspect
     def post(self, request: Request) -> Response:
@@ -191,11 +255,12 @@ class IntrospectView(UncachedView):
         return Response({"active": True, "token_type": "Bearer", **tokens.public_claims(token)})
 
 
-class RevokeView(UncachedView):
+class RevokeView(FormView):
     """Token revocation (RFC 7009): a client's own tokens; the answer is 200 whatever was sent."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer, TokenRequestPage)
 
     @schema.revoke
     def post(self, request: Request) -> Response:
@@ -273,11 +338,11 @@ class DocsView(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    renderer_classes = (JSONRenderer, StaticHTMLRenderer)  # of errors; the page is a template
+    renderer_classes = (JSONRenderer, DocsPage)
 
     @extend_schema(exclude=True)
-    def get(self, request: Request) -> HttpResponse:
-        return render(request._request, "docs.html")
+    def get(self, request: Request) -> Response:
+        return Response({"schema": reverse("schema", request=request)})
 
 
 class LivezView(APIView):

@@ -160,8 +160,8 @@ def test_docs_page_has_local_assets_and_nothing_inline(http: APIClient) -> None:
     page = response.content.decode()
     assert response.status_code == 200
     assert not re.search(r"<style|style=|<script>|javascript:| on\w+=", page)
-    assets = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert len(assets) == 4
+    assets = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="([^"]+)"', page)
+    assert len(assets) == 7
     for asset in assets:
         assert asset.startswith("/static/")
         assert finders.find(asset.removeprefix("/static/"))

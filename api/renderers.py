@@ -1,0 +1,224 @@
+"""The pages: what a browser is shown where a program gets JSON.
+
+DRF's browsable API with templates of our own. DRF's have neither a language nor a width for phones,
+need jQuery, and are laid out by inline styles, which our Content-Security-Policy forbids.
+"""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import jwt
+from django.conf import settings
+from django.template import loader
+from django.urls import resolve, reverse
+from django.utils.encoding import iri_to_uri
+from django.utils.http import url_has_allowed_host_and_scheme
+from rest_framework.renderers import BrowsableAPIRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework_simplejwt.exceptions import TokenError
+
+from api import authentication, tokens
+from api.exceptions import UNAVAILABLE, NotReadyError
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # which imports this module, by the settings
+
+SIGN_IN_AGAIN = {"missing_token", "invalid_token"}
+NO_FORM = SIGN_IN_AGAIN | {"insufficient_scope"}
+CREDENTIALS_READ = {"invalid_client", "invalid_scope", "slow_down"}
+MEANINGS = {  # in the order of the page
+    "alg": "How it is signed: the algorithm of the key that kid names.",
+    "kid": "Which key signed it: one of those that are published in the JWKS.",
+    "typ": "What it is: an access token as RFC 9068 defines it, and nothing else.",
+    "iss": "Who issued it: this service.",
+    "sub": "Whom it speaks for: the client itself.",
+    "client_id": "Which client asked for it.",
+    "aud": "Who it is for: a service that finds another name here must refuse it.",
+    "scope": "What it allows.",
+    "iat": "When it was issued.",
+    "exp": "When it expires; from that second on it is refused.",
+    "jti": "Its own id, by which it can be revoked.",
+    "secret_fp": "Which secret it was obtained with: when that secret goes, so does the token.",
+}
+TIMES = {"exp", "iat"}
+
+
+class Page(BrowsableAPIRenderer):
+    """What was asked, what was answered, and a form for what can be asked next."""
+
+    template = "api/resource.html"
+    success_template = ""  # for the answer to a successful POST
+    form_template = ""
+    raw_example = ""
+    request: Request
+    response: Response
+    view: "APIView"
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> str:
+        self.accepted_media_type = accepted_media_type or ""
+        self.renderer_context = dict(renderer_context or {})
+        self.request = self.renderer_context["request"]
+        self.response = self.renderer_context["response"]
+        self.view = self.renderer_context["view"]
+        succeeded = self.request.method == "POST" and self.response.status_code < 400
+        template = self.success_template if succeeded else self.template
+        page = loader.render_to_string(template or self.template, self.describe(data), self.request)
+        self.response["Cache-Control"] = "no-store"  # a page says who is signed in
+        return page
+
+    def describe(self, data: Any) -> dict[str, Any]:
+        """Return what the templates need. Nothing here may fail, whatever the request was."""
+        error = data if isinstance(data, dict) and "error" in data else {}
+        has_form = "POST" in self.view.allowed_methods and error.get("error") not in NO_FORM
+        session = self.session(data)
+        return {
+            "name": self.get_name(self.view),
+            "description": self.get_description(self.view, 200),
+            "origin": self.request.build_absolute_uri("/")[:-1],
+            "response": self.response,
+            "headers": self._headers(),
+            "content": self._content(data),
+            "data": data,
+            "error": error,
+            "offers_sign_in": error.get("error") in SIGN_IN_AGAIN,
+            "wait": self.response.get("Retry-After"),
+            "needs_token": bool(self.view.authentication_classes),
+            "has_form": has_form,
+            "form_template": self.form_template,
+            "raw_form": self._raw_form() if has_form else None,
+            "session": session,
+            "seconds_left": session["exp"] - time.time() if session else 0,
+        }
+
+    def session(self, data: Any) -> tokens.AccessToken | None:
+        """Return the token that the browser is signed in with; a bad one it is told to forget."""
+        text = self.request.COOKIES.get(settings.ACCESS_TOKEN_COOKIE)
+        if not text:
+            return None
+        try:
+            return tokens.verify(text)
+        except TokenError:
+            authentication.forget_token(self.response)
+        except (NotReadyError, *UNAVAILABLE):
+            pass  # the page says so, or has no need of the database
+        return None
+
+    def show_form_for_method(self, view: Any, method: str, request: Any, obj: Any) -> bool:
+        """Answer without the permission checks, whose outcome is the response already."""
+        return method in view.allowed_methods
+
+    def _raw_form(self) -> Any:
+        form = self.get_raw_data_form(None, self.view, "POST", self.request)
+        if form is not None:
+            form.initial["_content"] = self.raw_example
+        return form
+
+    def _content(self, data: Any) -> str:
+        if data is None:
+            return ""
+        json = self.get_default_renderer(self.view)
+        return str(self.get_content(json, data, "application/json", self.renderer_context))
+
+    def _headers(self) -> list[tuple[str, str]]:
+        """Return the headers that a program would get with the same answer."""
+        headers = {**self.response.headers, "Content-Type": "application/json"}
+        return sorted((name, value) for name, value in headers.items() if name != "Vary")
+
+
+class RootPage(Page):
+    """What this is, what there is here, and how to try it."""
+
+    template = "api/root.html"
+
+    def describe(self, data: Any) -> dict[str, Any]:
+        names: tuple[str, ...] = self.view.names  # type: ignore[attr-defined]
+        return super().describe(data) | {"endpoints": [_endpoint(name) for name in names]}
+
+
+class SignInPage(Page):
+    """The form to sign in with, then the token, explained."""
+
+    template = "api/sign_in.html"
+    success_template = "api/token.html"
+
+    def describe(self, data: Any) -> dict[str, Any]:
+        described = super().describe(data)
+        if described["error"].get("error") in CREDENTIALS_READ:
+            described["client_id"] = self.request.data.get("client_id")  # and never the secret
+        if token := _access_token(data):
+            described["parts"] = _explain(token)
+        return described
+
+    def session(self, data: Any) -> tokens.AccessToken | None:
+        if token := _access_token(data):
+            return tokens.AccessToken(token)
+        return super().session(data)
+
+
+class RegistrationPage(Page):
+    """The form to register with, then the credentials, this once."""
+
+    template = "api/register.html"
+    success_template = "api/registered.html"
+
+
+class TokenRequestPage(Page):
+    """For the endpoints to which a client sends its credentials and a token."""
+
+    form_template = "api/token_form.html"
+    raw_example = '{"client_id": "", "client_secret": "", "token": ""}'
+
+
+class DocsPage(Page):
+    """Swagger UI."""
+
+    template = "api/docs.html"
+
+
+def is_page(request: Request | None) -> bool:
+    """Tell whether a request is answered with a page; nothing is, before it is negotiated."""
+    return isinstance(getattr(request, "accepted_renderer", None), Page)
+
+
+def local_path(url: str) -> str | None:
+    """Return a path of this site, fit for a Location header, or `None` if it is anything else."""
+    if url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None):
+        return iri_to_uri(url)
+    return None
+
+
+def _endpoint(name: str) -> dict[str, Any]:
+    """Return path, methods and purpose of an endpoint, from its view."""
+    path = reverse(name)
+    view: APIView = resolve(path).func.view_class()  # type: ignore[attr-defined]
+    purpose = (view.__doc__ or "").strip().partition("\n")[0].replace("`", "")
+    methods = [method for method in view.allowed_methods if method != "OPTIONS"]
+    return {"path": path, "methods": methods, "purpose": purpose}
+
+
+def _access_token(data: Any) -> str | None:
+    return data.get("access_token") if isinstance(data, dict) else None
+
+
+def _explain(token: str) -> list[dict[str, Any]]:
+    """Return the two readable parts of a token: each name with its value and what it means."""
+    decoded = jwt.decode_complete(token, options={"verify_signature": False})
+    order = list(MEANINGS)
+    parts = []
+    for title, part in (("Header", decoded["header"]), ("Claims", decoded["payload"])):
+        names = sorted(part, key=lambda name: order.index(name) if name in order else len(order))
+        parts.append({"title": title, "rows": [_row(name, part[name]) for name in names]})
+    return parts
+
+
+def _row(name: str, value: Any) -> dict[str, Any]:
+    time_told = datetime.fromtimestamp(value, UTC) if name in TIMES else None
+    return {"name": name, "value": value, "time": time_told, "meaning": MEANINGS.get(name, "")}
