@@ -9,7 +9,8 @@ is checked with its own algorithm until its owner's first login replaces it.)
 import logging
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -17,7 +18,7 @@ from functools import lru_cache
 from django.contrib.auth.hashers import get_hasher, make_password
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
-from django.db import Error, IntegrityError, transaction
+from django.db import Error, IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 from rest_framework_simplejwt.settings import api_settings
@@ -119,7 +120,7 @@ def _upgrade(client: Standing, secret: str, encoded: str) -> str:
         return encoded  # a retired secret goes soon
     upgraded = make_password(secret)
     try:
-        with transaction.atomic():
+        with _unless_locked():
             rows = User.objects.filter(pk=client.pk, password=encoded)
             if not rows.update(password=upgraded):
                 return encoded
@@ -142,10 +143,29 @@ def _mark_used(client: Standing) -> None:
     if client.recently_used:
         return
     try:
-        with transaction.atomic():
+        with _unless_locked():
             User.objects.filter(pk=client.pk).update(last_login=timezone.now())
     except Error:
         logger.warning("The last use of a client could not be noted.")
+
+
+@contextmanager
+def _unless_locked() -> Iterator[None]:
+    """Begin a transaction that fails at once where it would have to wait for another writer."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA busy_timeout")
+            (patience,) = cursor.fetchone()
+            cursor.execute("PRAGMA busy_timeout = 0")
+            try:
+                with transaction.atomic():
+                    yield
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout = {patience}")
+        else:
+            with transaction.atomic():
+                cursor.execute("SET LOCAL lock_timeout = '50ms'")
+                yield
 
 
 def create_client(

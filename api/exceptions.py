@@ -16,15 +16,16 @@ from django.core.exceptions import (
     RequestDataTooBig,
     SuspiciousOperation,
 )
-from django.db import InterfaceError, OperationalError, ProgrammingError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
 REALM = "authdemo"
 RETRY_AFTER = 2  # seconds; a database that comes back is found within them
-# A missing table is a database that is not ready, and PostgreSQL calls that a ProgrammingError.
-UNAVAILABLE = (OperationalError, InterfaceError, ProgrammingError)
+# Of many kinds: a missing table is a ProgrammingError, a read-only standby an InternalError, a
+# damaged file a plain DatabaseError.
+UNAVAILABLE = (DatabaseError, InterfaceError)
 logger = logging.getLogger(__name__)
 
 
@@ -175,7 +176,9 @@ def translate(error: Exception) -> APIError | None:
         case NotReadyError():
             logger.error("Not ready: %s", error)
             return Unavailable()
-        case _ if isinstance(error, UNAVAILABLE):
+        case IntegrityError() | DataError():
+            return None
+        case DatabaseError() | InterfaceError():
             logger.error("The database is unavailable: %s", type(error).__name__)
             return Unavailable()
     return None

@@ -7,12 +7,14 @@ for the number of correct ones before it.
 The limit holds for attempts at the same time as well. An attempt takes a place among those in
 flight before any slow hash is computed, and it is admitted while failures and places together are
 within the limit; so of two hundred parallel guesses only as many as the limit reach the hash. An
-attempt that finds all places taken waits for the outcome of those before it.
+attempt that finds all places taken waits for the outcome of those before it. The places of a
+process that was killed run out with their lease.
 """
 
 import hashlib
 import ipaddress
 import logging
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,14 +26,20 @@ from django.conf import settings
 from django.http import HttpRequest
 from limits import parse
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, RedisStorage
+from limits.storage import RedisStorage
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
 
-from api.exceptions import InvalidClient, SlowDown
+from api.breaker import Breaker
+from api.exceptions import InvalidClient, SlowDown, Unavailable
 
-PATIENCE = 2.0  # seconds an attempt waits for those before it
+LEASE = 5  # seconds; longer than an attempt takes, the deadline of a frozen database included
+PATIENCE = 2 * LEASE  # seconds an attempt waits for places before it to be left, or to run out
 POLL = 0.01  # seconds
-STORE_RETRY = 5.0  # seconds for which a counter store that failed is left alone
+STORE_PAUSE = 5.0  # seconds between attempts to reach a counter store that failed
 STORE_TIMEOUT = 0.25  # seconds
+SWEEP_INTERVAL = 10.0  # seconds
 LOG_INTERVAL = 60.0  # seconds
 logger = logging.getLogger(__name__)
 
@@ -45,10 +53,51 @@ def client_address(request: HttpRequest) -> str:
     if settings.TRUSTED_PROXIES:
         forwarded = request.headers.get("X-Forwarded-For", "").split(",")
         try:
-            return str(ipaddress.ip_address(forwarded[-settings.TRUSTED_PROXIES].strip()))
+            return _canonical(forwarded[-settings.TRUSTED_PROXIES].strip())
         except (IndexError, ValueError):
             pass  # not what that many proxies write
-    return str(request.META.get("REMOTE_ADDR", ""))
+    try:
+        return _canonical(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return ""  # a Unix socket
+
+
+def _canonical(text: str) -> str:
+    """Return the one form of an address; a socket for both families shows IPv4 as `::ffff:…`."""
+    address = ipaddress.ip_address(text)
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+class MemoryStorage:
+    """Counters of this process, with the part of the `limits` interface that is needed here.
+
+    The library's own loses counts when two threads begin one counter at the same time, and starts
+    a thread for most operations. What this one holds is bounded by the failures of one window.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, tuple[int, float]] = {}  # with when it expires
+        self._sweep_at = 0.0
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        now = time.time()
+        with self._lock:
+            if now >= self._sweep_at:
+                self._sweep_at = now + SWEEP_INTERVAL
+                self._counts = {k: v for k, v in self._counts.items() if v[1] > now}
+            count, expires_at = self._counts.get(key, (0, 0.0))
+            if expires_at <= now:
+                count, expires_at = 0, now + expiry
+            self._counts[key] = count + amount, expires_at
+            return count + amount
+
+    def get(self, key: str) -> int:
+        count, expires_at = self._counts.get(key, (0, 0.0))
+        return count if expires_at > time.time() else 0
+
+    def get_expiry(self, key: str) -> float:
+        return self._counts.get(key, (0, 0.0))[1]
 
 
 class Counters:
@@ -67,31 +116,41 @@ class Counters:
                 wrap_exceptions=True,
                 socket_timeout=STORE_TIMEOUT,
                 socket_connect_timeout=STORE_TIMEOUT,
+                # Once more for a connection that a restart left dead, and not where Redis hangs.
+                retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),  # type: ignore[arg-type]
             )
-        self._retry_at = self._log_at = 0.0  # of `time.monotonic()`
+        self._breaker = Breaker(STORE_PAUSE)
+        self._log_at = 0.0  # of `time.monotonic()`
 
     def add(self, key: str, amount: int, expiry: int) -> int:
-        """Add to a counter, which starts to expire, in seconds, when it leaves zero."""
+        """Add to a counter, which expires that many seconds after it was begun."""
         return int(self._call("incr", key, expiry, amount))
 
     def get(self, key: str) -> int:
         return int(self._call("get", key))
 
     def expires_in(self, key: str) -> float:
-        return float(self._call("get_expiry", key)) - time.time()
+        """Return how many seconds a counter still counts, at most half a second too many."""
+        rounding = 0.5 if self._redis else 0.0  # Redis gives the nearest second
+        return float(self._call("get_expiry", key)) - time.time() + rounding
 
     def _call(self, method: str, *args: Any) -> Any:
-        now = time.monotonic()
-        if self._redis and now >= self._retry_at:
+        if self._redis and self._breaker.allows():
             try:
-                return getattr(self._redis, method)(*args)
+                result = getattr(self._redis, method)(*args)
             except StorageError as error:
-                self._retry_at = now + STORE_RETRY
-                if now >= self._log_at:
-                    self._log_at = now + LOG_INTERVAL
-                    cause = type(error.storage_error).__name__
-                    logger.error("Redis failed (%s); counting in memory until it is back.", cause)
+                self._breaker.trip()
+                self._log(type(error.storage_error).__name__)
+            else:
+                self._breaker.reset()
+                return result
         return getattr(self._memory, method)(*args)
+
+    def _log(self, cause: str) -> None:
+        now = time.monotonic()
+        if now >= self._log_at:
+            self._log_at = now + LOG_INTERVAL
+            logger.error("Redis failed (%s); counting in memory until it is back.", cause)
 
 
 @lru_cache(maxsize=1)
@@ -101,7 +160,12 @@ def counters() -> Counters:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One limit on one key: failures in the window, and places of attempts in flight."""
+    """One limit on one key: failures in the window, and places of attempts in flight.
+
+    Places are counted by the lease period in which they were taken, and those of the periods
+    beside the current one count as well: so none is missed where clocks differ a little, and what
+    a killed process never left is forgotten.
+    """
 
     rate: str
     key: str
@@ -114,21 +178,27 @@ class Bucket:
     def failures(self) -> int:
         return counters().get(f"failures/{self.key}")
 
+    @property
+    def wait(self) -> float:
+        return counters().expires_in(f"failures/{self.key}")
+
     def fail(self) -> int:
-        return self._add("failures", 1)
+        return counters().add(f"failures/{self.key}", 1, _parse(self.rate).get_expiry())
 
-    def take_place(self) -> int:
-        return self._add("places", 1)
+    def take_place(self, period: int) -> int:
+        """Take a place, and return how many are taken."""
+        taken = self._add_place(period, 1)
+        beside = (counters().get(self._places(period + step)) for step in (-1, 1))
+        return taken + sum(beside)
 
-    def leave_place(self) -> None:
-        self._add("places", -1)
+    def leave_place(self, period: int) -> None:
+        self._add_place(period, -1)
 
-    def refuse_if_full(self) -> None:
-        if self.failures >= self.limit:
-            raise SlowDown(counters().expires_in(f"failures/{self.key}"))
+    def _add_place(self, period: int, amount: int) -> int:
+        return counters().add(self._places(period), amount, 3 * LEASE)
 
-    def _add(self, kind: str, amount: int) -> int:
-        return counters().add(f"{kind}/{self.key}", amount, _parse(self.rate).get_expiry())
+    def _places(self, period: int) -> str:
+        return f"places/{period}/{self.key}"
 
 
 _parse = lru_cache(maxsize=16)(parse)
@@ -146,53 +216,52 @@ def attempt(request: HttpRequest, client_ids: Iterable[str], *, costly: bool) ->
     digests = (hashlib.sha256(client_id.encode()).hexdigest() for client_id in client_ids)
     buckets = [Bucket(settings.FAILED_LOGINS_PER_ADDRESS, network)]
     buckets += [Bucket(settings.FAILED_LOGINS_PER_CLIENT, f"{network}/{one}") for one in digests]
-    for bucket in buckets:
-        bucket.refuse_if_full()
-    if costly:
-        _take_places(buckets)
+    _refuse([bucket for bucket in buckets if bucket.failures >= bucket.limit])
+    period = _take_places(buckets) if costly else None
     try:
         yield
     except InvalidClient:
-        for bucket in buckets:
-            if bucket.fail() > bucket.limit:
-                raise SlowDown(counters().expires_in(f"failures/{bucket.key}")) from None
+        _refuse([bucket for bucket in buckets if bucket.fail() > bucket.limit])
         raise
     finally:
-        if costly:
+        if period is not None:
             for bucket in buckets:
-                bucket.leave_place()
+                bucket.leave_place(period)
 
 
 def count_registration(request: HttpRequest) -> None:
     """Count one registration for its address. Raises `SlowDown`."""
     network = _network(client_address(request))
     bucket = Bucket(settings.REGISTRATIONS_PER_ADDRESS, f"registrations/{network}")
-    bucket.refuse_if_full()
-    if bucket.fail() > bucket.limit:
-        raise SlowDown(counters().expires_in(f"failures/{bucket.key}"))
+    _refuse([bucket] if bucket.failures >= bucket.limit or bucket.fail() > bucket.limit else [])
 
 
-def _take_places(buckets: list[Bucket]) -> None:
+def _refuse(full: list[Bucket]) -> None:
+    if full:
+        raise SlowDown(max(bucket.wait for bucket in full))
+
+
+def _take_places(buckets: list[Bucket]) -> int:
     """Wait until failures and attempts in flight are together within every limit.
 
     A failure is counted before its place is left, and places are read before failures, so that the
-    sum is never too small.
+    sum is never too small. Returns the lease period in which the places were taken.
     """
     deadline = time.monotonic() + PATIENCE
     while True:
+        period = int(time.time() // LEASE)
         taken = []
         for bucket in buckets:
             taken.append(bucket)
-            if bucket.take_place() + bucket.failures > bucket.limit:
+            if bucket.take_place(period) + bucket.failures > bucket.limit:
                 break
         else:
-            return
+            return period
         for bucket in taken:
-            bucket.leave_place()
-        for bucket in buckets:
-            bucket.refuse_if_full()
+            bucket.leave_place(period)
+        _refuse([bucket for bucket in buckets if bucket.failures >= bucket.limit])
         if time.monotonic() > deadline:
-            raise SlowDown(1)
+            raise Unavailable
         time.sleep(POLL)
 
 

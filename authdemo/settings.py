@@ -211,14 +211,14 @@ def database() -> dict[str, Any]:
     options = config.setdefault("OPTIONS", {})
     match config.get("ENGINE"):
         case "django.db.backends.sqlite3":
-            config["CONN_MAX_AGE"] = None
+            config |= {"ENGINE": "authdemo.sqlite3", "CONN_MAX_AGE": None}
+            config["CONN_HEALTH_CHECKS"] = True  # the file may have been replaced
             options["timeout"] = 3  # seconds that a writer waits for another
             options["transaction_mode"] = "IMMEDIATE"
-            options["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
+            options["init_command"] = "PRAGMA synchronous=NORMAL"
         case "django.db.backends.postgresql":
-            config["CONN_HEALTH_CHECKS"] = True  # a restarted server leaves dead connections
-            options["pool"] = {"min_size": 1, "max_size": 16, "timeout": 3}  # seconds
-            options.setdefault("connect_timeout", 3)
+            config["ENGINE"] = "authdemo.postgresql"
+            options.setdefault("connect_timeout", 3)  # seconds
     return config
 
 
@@ -328,13 +328,22 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "text": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+        "text": {
+            "()": "authdemo.logs.LineFormatter",
+            "format": "{asctime} {levelname} {name} {message}",
+            "style": "{",
+        },
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
             "format": "{asctime}{levelname}{name}{message}",
             "style": "{",
         },
     },
+    "filters": {"no_query": {"()": "authdemo.logs.QueryFilter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
+        "django.db.backends": {"level": "INFO"},  # below that, it logs session keys and hashes
+    },
 }

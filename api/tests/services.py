@@ -1,0 +1,185 @@
+"""Neighbours of the service that a test may stop, freeze and kill: databases, Redis, a network."""
+
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from api.tests.server import free_port
+
+
+def require(*, found: bool, what: str) -> None:
+    """Skip a test on a machine that lacks what it needs; in CI, fail."""
+    if not found and os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is not installed")
+    if not found:
+        pytest.skip(f"{what} is not installed")
+
+
+def eventually(true: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if stat.read_text().rpartition(")")[2].split()[1] == str(pid):
+                found.append(int(stat.parent.name))
+    return found
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@dataclass
+class Service:
+    """A process that serves on a port."""
+
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            self.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        eventually(lambda: listens(self.port), 20)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.process:
+            self.process.send_signal(number)
+            self.process.wait(20)
+            self.process = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Freeze the process and its children: connections are accepted, and never answered."""
+        assert self.process
+        pids = [self.process.pid, *children(self.process.pid)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+
+@dataclass
+class Redis(Service):
+    def command(self) -> list[str]:
+        return ["redis-server", "--port", str(self.port), "--save", "", "--bind", "127.0.0.1"]
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+
+@dataclass
+class PostgreSQL(Service):
+    """A PostgreSQL server of its own, in a directory that its own user can reach."""
+
+    directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="postgresql-")))
+
+    @staticmethod
+    def binaries() -> Path | None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        initdb = shutil.which("initdb")
+        return found[-1] if found else Path(initdb).parent if initdb else None
+
+    def command(self) -> list[str]:
+        options = {"port": self.port, "listen_addresses": "127.0.0.1", "max_connections": 40}
+        options |= {"unix_socket_directories": "", "fsync": "off"}
+        return self._run("postgres", *(f"-c{name}={value}" for name, value in options.items()))
+
+    def _run(self, program: str, *arguments: str) -> list[str]:
+        binary = f"{self.binaries()}/{program}"
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        prefix = as_user if os.getuid() == 0 else []  # it refuses to run as root
+        return [*prefix, binary, "-D", str(self.directory / "data"), *arguments]
+
+    def create(self) -> None:
+        if os.getuid() == 0:
+            shutil.chown(self.directory, "postgres")
+        initdb = self._run("initdb", "--auth=trust", "--username=root", "--no-sync")
+        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL)
+        self.start()
+        self.execute("CREATE DATABASE authdemo", database="postgres")
+
+    def start(self) -> None:
+        super().start()
+        eventually(self._answers, 20)
+
+    def execute(self, sql: str, database: str = "authdemo") -> None:
+        with self.connect(database) as connection:
+            connection.execute(sql.encode())
+
+    def connect(self, database: str = "authdemo") -> "psycopg.Connection[tuple[object, ...]]":
+        return psycopg.connect(self._url(self.port, database), autocommit=True)
+
+    def url(self, port: int | None = None) -> str:
+        return self._url(port or self.port, "authdemo")
+
+    def _url(self, port: int, database: str) -> str:
+        return f"postgres://root@127.0.0.1:{port}/{database}"
+
+    def _answers(self) -> bool:
+        try:
+            self.connect("postgres").close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+class Network:
+    """A TCP proxy in front of a port; while it `is_cut`, nothing gets through, silently."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.is_cut = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                threading.Thread(target=self._carry, args=(near,), daemon=True).start()
+
+    def _carry(self, near: socket.socket) -> None:
+        with near, suppress(OSError), socket.create_connection(("127.0.0.1", self._target)) as far:
+            other = {near: far, far: near}
+            while True:
+                if self.is_cut:
+                    time.sleep(0.01)
+                    continue
+                for end in select.select([near, far], [], [], 0.1)[0]:
+                    data = end.recv(65536)
+                    if not data:
+                        return
+                    other[end].sendall(data)

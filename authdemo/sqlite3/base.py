@@ -1,0 +1,46 @@
+"""Django's SQLite backend, for a file that may be moved, replaced or removed at any moment.
+
+SQLite itself would make an empty database where the file is missing, and go on reading and writing
+a file that has been removed or replaced by a backup. Only `migrate` makes a file.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from django.db.backends.sqlite3 import base, features
+
+
+class DatabaseFeatures(features.DatabaseFeatures):
+    supports_json_field = True  # Django would open the database to find out, in every command
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """Opens a file that is there, and opens it again when another has taken its place."""
+
+    features_class = DatabaseFeatures
+    _opened: tuple[int, int] | None = None
+
+    def get_connection_params(self) -> dict[str, Any]:
+        params: dict[str, Any] = super().get_connection_params()
+        if not self.is_in_memory_db():
+            params["database"] = f"{self._path.absolute().as_uri()}?mode=rw"
+        return params
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        self._opened = self._identity()
+        return super().get_new_connection(conn_params)
+
+    def is_usable(self) -> bool:
+        return self._opened == self._identity()
+
+    @property
+    def _path(self) -> Path:
+        return Path(self.settings_dict["NAME"])
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Return what tells one file from the next; `None` for one in memory, or none at all."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
