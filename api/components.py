@@ -156,9 +156,35 @@ SECURITY_SCHEMES = {
 }
 
 
+# Which answer gives another request its parameters, by operation.
+OWN_TOKEN = {
+    "token": "$response.body#/access_token",
+    "client_id": "$request.body#/client_id",
+    "client_secret": "$request.body#/client_secret",
+}
+LINKS = {
+    "register": {
+        "login": {
+            "client_id": "$response.body#/client_id",
+            "client_secret": "$response.body#/client_secret",
+        }
+    },
+    "login": {"introspect": OWN_TOKEN, "revoke": OWN_TOKEN},
+    "revoke": {
+        "introspect": {name: f"$request.body#/{name}" for name in OWN_TOKEN},
+    },
+}
+
+
 def add(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
     """Add the above to a generated document (one of drf-spectacular's postprocessing hooks)."""
     components = result["components"]
     components["schemas"] = dict(sorted((components["schemas"] | SCHEMAS).items()))
     components["securitySchemes"] = SECURITY_SCHEMES
+    for methods in result["paths"].values():
+        for operation in methods.values():
+            success = next(iter(operation["responses"].values()))
+            for name, body in LINKS.get(operation["operationId"], {}).items():
+                link = {"operationId": name, "requestBody": body}
+                success.setdefault("links", {})[name] = link
     return result

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from django.conf import settings
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import (
     OpenApiExample,
@@ -44,7 +45,8 @@ from api.exceptions import (
 from api.keys import JWKS_MAX_AGE
 from api.permissions import REGISTER
 from api.serializers import (
-    ClientCredentialsSerializer,
+    MAX_SECRET,
+    Parameters,
     RegistrationSerializer,
     TextField,
     TokenRequestSerializer,
@@ -127,22 +129,46 @@ def _header(name: str, statuses: list[int], schema: dict[str, str]) -> OpenApiPa
 
 
 def _body(serializer: type[serializers.Serializer[Any]], example: dict[str, Any]) -> dict[str, Any]:
-    request = OpenApiRequest(serializer, examples=[OpenApiExample("Example", example)])
-    return {"application/json": request, "application/x-www-form-urlencoded": request}
+    """Describe a body in JSON, and the same as a form: all text, and each parameter once."""
+    examples = [OpenApiExample("Example", example)]
+    reference = _component(serializer.__name__.removesuffix("Serializer"))
+    form = {"allOf": [reference, {"additionalProperties": {"type": "string"}}]}
+    return {
+        "application/json": OpenApiRequest(serializer, examples=examples),
+        "application/x-www-form-urlencoded": OpenApiRequest(form, examples=examples),
+    }
 
 
-@extend_schema_field({"const": "client_credentials"})
+class AuthenticatedSerializer(Parameters):
+    """The client's credentials, where they are not in a Basic header."""
+
+    client_id = TextField(required=False, max_length=150)
+    client_secret = TextField(required=False, max_length=MAX_SECRET)
+
+
+class TextFieldSchema(OpenApiSerializerFieldExtension):
+    """No text may hold NUL, and what need not be there may also be empty or null."""
+
+    target_class = TextField
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> Any:
+        schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+        types = "string" if self.target.required else ["string", "null"]
+        return schema | {"type": types, "pattern": "^[^\\x00]*$"}
+
+
+@extend_schema_field({"enum": ["client_credentials", "", None]})
 class GrantTypeField(TextField):
     pass
 
 
-class LoginSerializer(ClientCredentialsSerializer, TokenRequestSerializer):
+class LoginSerializer(AuthenticatedSerializer, TokenRequestSerializer):
     """The credentials, unless they are in a Basic header, and what is asked for."""
 
     grant_type = GrantTypeField(required=False, help_text="May be left out of JSON only.")
 
 
-class OwnTokenSerializer(ClientCredentialsSerializer, TokenSerializer):
+class OwnTokenSerializer(AuthenticatedSerializer, TokenSerializer):
     """A token, and the credentials unless they are in a Basic header."""
 
 
