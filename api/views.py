@@ -1,6 +1,5 @@
 """Validate, call one function, respond."""
 
-from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -43,7 +42,6 @@ from api.renderers import (
     local_path,
 )
 from api.serializers import (
-    Parameters,
     RegistrationSerializer,
     TokenRequestSerializer,
     TokenSerializer,
@@ -152,7 +150,7 @@ class LoginView(FormView):
 
     @schema.login
     def post(self, request: Request) -> HttpResponseBase:
-        asked = validate(TokenRequestSerializer, request)
+        asked = TokenRequestSerializer.read(request.data)
         media_type = request.content_type.partition(";")[0].strip().lower()
         if "grant_type" not in asked and media_type != JSONParser.media_type:
             raise InvalidRequest("grant_type is required.")
@@ -210,7 +208,7 @@ class RegisterView(FormView):
     @schema.register
     def post(self, request: Request) -> Response:
         try:
-            metadata = validate(RegistrationSerializer, request)
+            metadata = RegistrationSerializer.read(request.data)
         except ValidationError as error:
             raise InvalidClientMetadata from error
         granted = scopes_of(request)
@@ -245,7 +243,7 @@ class IntrospectView(FormView):
     @schema.introspect
     def post(self, request: Request) -> Response:
         login = authenticate_client(request)
-        text = validate(TokenSerializer, request)["token"]
+        text = TokenSerializer.read(request.data)["token"]
         try:
             token = tokens.verify(text)
         except TokenError:
@@ -265,7 +263,7 @@ class RevokeView(FormView):
     @schema.revoke
     def post(self, request: Request) -> Response:
         login = authenticate_client(request)
-        text = validate(TokenSerializer, request)["token"]
+        text = TokenSerializer.read(request.data)["token"]
         try:
             token = tokens.AccessToken(text)
         except TokenError:
@@ -368,18 +366,6 @@ class ReadyzView(APIView):
     def get(self, request: Request) -> Response:
         health.demand_readiness()
         return Response({"status": "ok"})
-
-
-@cache
-def _serializer(serializer_class: type[Parameters]) -> Parameters:
-    """Make a serializer once: it keeps nothing of what it validates, and is slow to make."""
-    return serializer_class()
-
-
-def validate(serializer_class: type[Parameters], request: Request) -> dict[str, Any]:
-    """Return the parameters of a request's body. Raises DRF's `ValidationError`."""
-    parameters: dict[str, Any] = _serializer(serializer_class).run_validation(request.data)
-    return parameters
 
 
 def record(request: Request, event: str, client_id: str, **fields: str) -> None:

@@ -219,6 +219,8 @@ def database() -> dict[str, Any]:
         case "django.db.backends.postgresql":
             config["ENGINE"] = "authdemo.postgresql"
             options.setdefault("connect_timeout", 3)  # seconds
+            # A statement that comes often is planned once for a connection.
+            options["server_side_binding"], options["prepare_threshold"] = True, 5
     return config
 
 
