@@ -159,7 +159,7 @@ def test_docs_page_has_local_assets_and_nothing_inline(http: APIClient) -> None:
     assert response.status_code == 200
     assert not re.search(r"<style|style=|<script>|javascript:| on\w+=", page)
     assets = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="([^"]+)"', page)
-    assert len(assets) == 7
+    assert len(assets) == 8
     for asset in assets:
         assert asset.startswith("/static/")
         assert finders.find(asset.removeprefix("/static/"))
