@@ -15,17 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from api.tests.server import free_port
-
-
-def require(*, found: bool, what: str) -> None:
-    """Skip a test on a machine that lacks what it needs; in CI, fail."""
-    if not found and os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is not installed")
-    if not found:
-        pytest.skip(f"{what} is not installed")
 
 
 def eventually(true: Callable[[], bool], seconds: float = 10) -> None:

@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from api.tests.load import Load, call, log_in
+from api.tests.needs import need
 from api.tests.server import GRANIAN, Server
-from api.tests.services import Network, PostgreSQL, require
+from api.tests.services import Network, PostgreSQL
 
 pytestmark = [pytest.mark.fault, pytest.mark.postgres]
 NEED_DATABASE = ("login", "private")
@@ -27,7 +28,7 @@ RECOVERY = 2  # seconds
 
 @pytest.fixture(scope="module")
 def installed() -> Iterator[PostgreSQL]:
-    require(found=PostgreSQL.binaries() is not None, what="PostgreSQL")
+    need(PostgreSQL.binaries(), "PostgreSQL")
     postgresql = PostgreSQL()
     postgresql.create()
     yield postgresql
