@@ -212,7 +212,7 @@ def database() -> dict[str, Any]:
     match config.get("ENGINE"):
         case "django.db.backends.sqlite3":
             config |= {"ENGINE": "authdemo.sqlite3", "CONN_MAX_AGE": None}
-            config["CONN_HEALTH_CHECKS"] = True  # the file may have been replaced
+            config["CONN_HEALTH_CHECKS"] = True  # the file may have been removed
             options["timeout"] = 3  # seconds that a writer waits for another
             options["transaction_mode"] = "IMMEDIATE"
             options["init_command"] = "PRAGMA synchronous=NORMAL"

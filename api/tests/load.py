@@ -65,11 +65,9 @@ class Load:
     pause: float = 0.02  # seconds between two calls of one thread
     answers: list[tuple[float, str, Answer]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.token = log_in(self.server, self.client_id, self.secret).body["access_token"]
-
     @contextmanager
     def running(self, threads: int = 2) -> Iterator["Load"]:
+        self.token = log_in(self.server, self.client_id, self.secret).body["access_token"]
         stop = threading.Event()
         calls = {
             "login": lambda: log_in(self.server, self.client_id, self.secret),
@@ -112,3 +110,33 @@ class Load:
         return "; ".join(
             f"{kind} {dict(self.statuses(kind))} up to {self.slowest(kind):.2f} s" for kind in kinds
         )
+
+
+ROTATION = """
+from api.credentials import SecretChangedError, rotate_secret
+from api.keys import RotationPendingError, rotate
+from api.models import Client
+client = Client.objects.get(username="CLIENT")
+
+def go():
+    for kind, change, Refused in (
+        ("secret", lambda: rotate_secret(client), SecretChangedError),
+        ("key", lambda: rotate().kid, RotationPendingError),
+    ):
+        try:
+            print(kind, change())
+        except Refused:
+            print(kind, "refused")
+"""
+
+
+def assert_one_rotation_wins(server: Server, client_id: str) -> None:
+    """Rotate a client's secret, and the signing keys, in four processes at once."""
+    lines = server.race(ROTATION.replace("CLIENT", client_id), 4)
+    won = [line.split() for line in lines if not line.endswith(" refused")]
+    assert (len(lines), sorted(kind for kind, _ in won)) == (8, ["key", "secret"])
+    (secret,) = [value for kind, value in won if kind == "secret"]
+    with server.running():
+        answer = log_in(server, client_id, secret)
+        assert answer.status == 200
+        assert visit(server, answer.body["access_token"]).status == 200

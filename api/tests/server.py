@@ -62,6 +62,33 @@ class Server:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def race(self, code: str, processes: int) -> list[str]:
+        """Run code in processes that begin together, once Django is set up; return their lines.
+
+        The code defines `go`, which is called when all processes have run it.
+        """
+        program = f"import django, sys; django.setup()\n{code}\n"
+        program += "print(flush=True); sys.stdin.read(1); go()"
+        racers = [
+            subprocess.Popen(
+                [sys.executable, "-c", program],
+                cwd=PROJECT,
+                env=self.environment | {"DJANGO_SETTINGS_MODULE": "authdemo.settings"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(processes)
+        ]
+        for racer in racers:
+            assert racer.stdout
+            assert racer.stdout.readline() == "\n"
+        for racer in racers:
+            assert racer.stdin
+            racer.stdin.write("\n")
+            racer.stdin.flush()
+        return "".join(racer.communicate(timeout=60)[0] for racer in racers).splitlines()
+
     @contextmanager
     def running(self, arguments: Sequence[str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
         """Run the server until the block ends; granian with one worker unless told otherwise."""

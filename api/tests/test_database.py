@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from api.tests.load import Load, call, log_in
+from api.tests.load import Load, assert_one_rotation_wins, call, log_in
 from api.tests.needs import need
 from api.tests.server import GRANIAN, Server
 from api.tests.services import Network, PostgreSQL
@@ -200,3 +200,8 @@ def test_row_that_somebody_locked_delays_no_login(
         somebody.execute("SELECT * FROM auth_user FOR UPDATE")
         answer = log_in(service, client["client_id"], client["client_secret"])
         assert (answer.status, answer.seconds < 1) == (200, True)
+
+
+def test_of_two_rotations_at_once_one_wins(service: Server, postgresql: PostgreSQL) -> None:
+    service.manage("createclient", "bar")
+    assert_one_rotation_wins(service, "bar")

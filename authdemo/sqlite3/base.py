@@ -1,7 +1,7 @@
-"""Django's SQLite backend, for a file that may be moved, replaced or removed at any moment.
+"""Django's SQLite backend, for a file that may be removed at any moment.
 
 SQLite itself would make an empty database where the file is missing, and go on reading and writing
-a file that has been removed or replaced by a backup. Only `migrate` makes a file.
+a file that has been removed. Only `migrate` makes a file.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ class DatabaseFeatures(features.DatabaseFeatures):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Opens a file that is there, and opens it again when another has taken its place."""
+    """Opens a file that is there, and goes on with it only while it is."""
 
     features_class = DatabaseFeatures
     _opened: tuple[int, int] | None = None

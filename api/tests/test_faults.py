@@ -1,0 +1,239 @@
+"""What happens to the service when a file, a process or a caller fails: for real, under load."""
+
+import json
+import os
+import resource
+import signal
+import socket
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from api.tests.load import Load, assert_one_rotation_wins, call, log_in, visit
+from api.tests.server import GRANIAN, Server
+from api.tests.services import children, eventually
+
+pytestmark = pytest.mark.fault
+UNAVAILABLE = {
+    "error": "temporarily_unavailable",
+    "error_description": "The service is temporarily unavailable; try again shortly.",
+}
+RECOVERY = 2  # seconds
+KINDS = ("login", "private", "public", "livez", "jwks")
+THREADS = 2  # for each of them
+
+
+OTHER_CLOCK = """
+import os
+from datetime import datetime, timedelta
+import time_machine
+seconds = int(os.environ["SECONDS"])
+time_machine.travel(datetime.now().astimezone() + timedelta(seconds=seconds)).start()
+from authdemo.wsgi import application
+"""
+
+
+@pytest.fixture
+def load(server: Server) -> Load:
+    """Calls to come, with the credentials of a new client, whose first login is not noted yet."""
+    created = json.loads(server.manage("createclient", "foo"))
+    return Load(server, created["client_id"], created["client_secret"])
+
+
+def database(server: Server) -> Path:
+    return server.directory / "db.sqlite3"
+
+
+def workers(server: Server) -> tuple[str, ...]:
+    two = ("--workers", "2", "--respawn-failed-workers", "--respawn-interval", "0.5")
+    # A worker that is told to stop while it starts does not hear it.
+    return (*GRANIAN, "--port", str(server.port), *two, "--workers-kill-timeout", "2")
+
+
+def revoke(load: Load, token: str) -> int:
+    """Revoke a token, which writes to the database."""
+    body = json.dumps({"client_id": load.client_id, "client_secret": load.secret, "token": token})
+    return call(load.server, "/revoke", {"Content-Type": "application/json"}, body).status
+
+
+# SQLite
+
+
+def test_long_writer_delays_no_login_and_no_verification(server: Server, load: Load) -> None:
+    with server.running(workers(server)), closing(sqlite3.connect(database(server))) as writer:
+        writer.isolation_level = None
+        writer.execute("BEGIN IMMEDIATE")
+        with load.running():
+            time.sleep(2)
+        assert load.statuses("login", "private").keys() == {200}
+        assert load.slowest("login", "private") < 1
+        assert revoke(load, load.token) == 503  # it has to write, and says that it could not
+        writer.execute("ROLLBACK")
+        assert revoke(load, load.token) == 200
+        assert visit(server, load.token).status == 401
+
+
+def test_database_that_was_removed_is_not_made_anew_and_is_found_when_it_is_back(
+    server: Server, load: Load
+) -> None:
+    file, away = database(server), server.directory / "away"
+    with server.running(workers(server)), load.running():
+        time.sleep(1)
+        removed = time.monotonic()
+        file.rename(away)
+        time.sleep(2)
+        assert not file.exists()
+        assert call(server, "/readyz").body == UNAVAILABLE
+        back = time.monotonic()
+        away.rename(file)
+        time.sleep(RECOVERY + 1)
+    assert load.statuses("public", "livez", "jwks").keys() == {200}
+    assert load.statuses("login", "private", until=removed).keys() == {200}
+    assert load.statuses("login", "private").keys() == {200, 503}
+    assert load.statuses("login", "private", since=back + RECOVERY).keys() == {200}
+
+
+def test_full_disk_stops_what_writes_and_nothing_else(server: Server, load: Load) -> None:
+    infinite = resource.RLIM_INFINITY
+    with server.running(workers(server)) as process:
+        processes = [process.pid, *children(process.pid)]
+        with load.running():
+            time.sleep(0.5)
+            for pid in processes:
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, infinite))
+            assert revoke(load, load.token) == 503
+            time.sleep(1)
+            for pid in processes:
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (infinite, infinite))
+        assert load.statuses(*KINDS).keys() == {200}
+        assert revoke(load, load.token) == 200
+
+
+def read_only_workers(server: Server) -> tuple[str, ...]:
+    """Return how to serve as somebody whom the modes of files stop, which root is not."""
+    if os.getuid() != 0:
+        return workers(server)
+    powerless = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", sys.executable)
+    execute = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
+    return ("-c", execute, *powerless, *workers(server))
+
+
+@contextmanager
+def read_only(server: Server) -> Iterator[None]:
+    paths = [*server.directory.glob("db.sqlite3*"), server.directory]
+    modes = [path.stat().st_mode for path in paths]
+    for path, mode in zip(paths, modes, strict=True):
+        path.chmod(mode & 0o555)
+    yield
+    for path, mode in zip(paths, modes, strict=True):
+        path.chmod(mode)
+
+
+def test_read_only_database_serves_what_only_reads(server: Server, load: Load) -> None:
+    with closing(sqlite3.connect(database(server))) as somebody:
+        somebody.execute("SELECT * FROM auth_user")  # keeps the write-ahead log in being
+        with read_only(server), server.running(read_only_workers(server)):
+            with load.running():
+                time.sleep(0.5)
+            assert load.statuses(*KINDS).keys() == {200}
+            assert revoke(load, load.token) == 503
+
+
+def test_database_that_cannot_be_opened_is_found_when_it_can_be(server: Server, load: Load) -> None:
+    """SQLite cannot open a write-ahead log where it may not write and nobody has one open."""
+    with server.running(read_only_workers(server)):
+        with read_only(server):
+            assert log_in(server, load.client_id, load.secret).body == UNAVAILABLE
+            assert call(server, "/public").status == 200
+        assert log_in(server, load.client_id, load.secret).status == 200
+
+
+# Processes
+
+
+def test_worker_that_is_killed_loses_its_own_requests_only(server: Server, load: Load) -> None:
+    with server.running(workers(server)) as process:
+        before = children(process.pid)
+        with load.running():
+            time.sleep(1)
+            os.kill(before[-1], signal.SIGKILL)
+            killed = time.monotonic()
+            eventually(lambda: len(children(process.pid)) == len(before))
+            time.sleep(RECOVERY)
+        assert set(children(process.pid)) != set(before)
+    print(load.summary())  # noqa: T201 (pytest shows it with -s, or when the test fails)
+    assert load.statuses(*KINDS).keys() <= {0, 200}
+    assert load.statuses(*KINDS)[0] <= THREADS * len(KINDS)  # one call in flight a thread
+    assert load.statuses(*KINDS, since=killed + RECOVERY).keys() == {200}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["stop", "reload"])
+def test_request_in_flight_is_finished(server: Server, load: Load, number: int) -> None:
+    body = json.dumps({"client_id": load.client_id, "client_secret": load.secret}).encode()
+    head = (
+        f"POST /login HTTP/1.1\r\nHost: localhost:{server.port}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with server.running(workers(server)) as process:
+        with socket.create_connection(("localhost", server.port)) as caller:
+            caller.sendall(head.encode() + body[:10])
+            time.sleep(0.3)
+            process.send_signal(number)
+            time.sleep(1)
+            caller.sendall(body[10:])
+            assert caller.makefile().readline() == "HTTP/1.1 200 OK\n"
+        if number == signal.SIGTERM:
+            assert process.wait(10) == 0
+
+
+def test_reload_refuses_nobody(server: Server, load: Load) -> None:
+    with server.running(workers(server)) as process:
+        before = set(children(process.pid))
+        with load.running():
+            time.sleep(0.5)
+            process.send_signal(signal.SIGHUP)
+            eventually(lambda: len(set(children(process.pid)) - before) == 2)
+            time.sleep(RECOVERY)
+    assert load.statuses(*KINDS).keys() == {200}
+
+
+@pytest.mark.parametrize("unfinished", ["head", "body"])
+def test_callers_that_never_finish_delay_nobody(server: Server, unfinished: str) -> None:
+    parts = {
+        "head": "POST /login HTTP/1.1\r\nHost: ",
+        "body": f"POST /login HTTP/1.1\r\nHost: localhost:{server.port}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+    }
+    with server.running(workers(server)), ExitStack() as callers:
+        for _ in range(100):
+            caller = socket.create_connection(("localhost", server.port))
+            callers.enter_context(caller)
+            caller.sendall(parts[unfinished].encode())
+        time.sleep(0.2)
+        answers = [call(server, "/public") for _ in range(20)]
+        assert {answer.status for answer in answers} == {200}
+        assert max(answer.seconds for answer in answers) < 1
+
+
+@pytest.mark.parametrize("seconds", [-5, 5])
+def test_clocks_that_differ_by_five_seconds_refuse_no_token(
+    server: Server, load: Load, tmp_path: Path, seconds: int
+) -> None:
+    other = Server(tmp_path, server.database_url, extra={"PUBLIC_URL": server.url})
+    other.extra |= {"SECONDS": str(seconds), "PYTHONPATH": str(tmp_path)}
+    (tmp_path / "other_clock.py").write_text(OTHER_CLOCK)
+    arguments = [part.replace("authdemo.wsgi:", "other_clock:") for part in GRANIAN]
+    with server.running(), other.running((*arguments, "--port", str(other.port))):
+        for issuer, verifier in ((server, other), (other, server)):
+            answer = log_in(issuer, load.client_id, load.secret)
+            assert answer.body["expires_in"] == 300
+            assert visit(verifier, answer.body["access_token"]).status == 200
+
+
+def test_of_two_rotations_at_once_one_wins(server: Server, load: Load) -> None:
+    assert_one_rotation_wins(server, load.client_id)
