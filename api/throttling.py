@@ -180,7 +180,9 @@ class Bucket:
 
     @property
     def wait(self) -> float:
-        return counters().expires_in(f"failures/{self.key}")
+        """How many seconds the failures still count; rounding makes it no longer than they can."""
+        window = _parse(self.rate).get_expiry()
+        return min(window, counters().expires_in(f"failures/{self.key}"))
 
     def fail(self) -> int:
         return counters().add(f"failures/{self.key}", 1, _parse(self.rate).get_expiry())

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from limits.storage import RedisStorage
 from playwright.sync_api import Browser, Page
 from rest_framework.test import APIClient
 
@@ -20,6 +22,8 @@ def _fresh_process() -> Iterator[None]:
     keys.forget()
     tokens.forget()
     throttling.counters.cache_clear()
+    if settings.REDIS_URL:
+        RedisStorage(settings.REDIS_URL).reset()
     yield
     keys.forget()
 

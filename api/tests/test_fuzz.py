@@ -59,16 +59,18 @@ def log_in(server: Server, client: dict[str, str]) -> str:
     ("arguments", "as_client", "events"),
     [
         pytest.param(
-            ["--phases=examples,coverage,fuzzing"],
+            ["--phases=examples,coverage,fuzzing", "--max-examples=30"],
             False,
             {"client_registered", "login_failed"},
             id="from a stranger",
         ),
-        pytest.param(["--phases=fuzzing"], True, {"token_issued"}, id="from a client"),
         pytest.param(
-            ["--phases=stateful", "--mode=positive"],
+            ["--phases=fuzzing", "--max-examples=30"], True, {"token_issued"}, id="from a client"
+        ),
+        pytest.param(
+            ["--phases=stateful", "--max-examples=60", "--mode=positive"],
             False,
-            {"client_registered", "token_issued", "token_revoked"},
+            {"client_registered", "token_issued"},
             id="in chains",
         ),
     ],
@@ -89,7 +91,6 @@ def test_requests_made_up_from_the_document_find_no_fault(
                 "run",
                 f"{fuzzed.url}/schema",
                 "--checks=all",
-                "--max-examples=30",
                 "--no-color",
                 *arguments,
             ],
@@ -110,7 +111,9 @@ def test_requests_made_up_from_the_document_find_no_fault(
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 UNSPEAKABLE = "\0"  # no name and no secret has it
 words = st.text(
-    st.characters(exclude_characters=UNSPEAKABLE, exclude_categories=["Cs"]), min_size=1
+    st.characters(exclude_characters=UNSPEAKABLE, exclude_categories=["Cs"]),
+    min_size=1,
+    max_size=150,
 )
 names = st.sampled_from(["client_id", "client_secret", "grant_type", "scope"]) | st.text(max_size=9)
 values = st.recursive(
