@@ -1,5 +1,6 @@
 """What most tests need: a client, a token, and counters and keys that start afresh."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from api import keys, throttling, tokens
 from api.credentials import create_client
 from api.models import Client
 from api.tests.chromium import chromium, watched_page
-from api.tests.server import Server
+from api.tests.server import Server, Service
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +64,19 @@ def server(tmp_path: Path) -> Server:
     server = Server(tmp_path, f"sqlite:///{tmp_path / 'db.sqlite3'}")
     server.manage("migrate", "--verbosity", "0")
     return server
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server that runs as long as the module's tests, and lets them fail to log in."""
+    directory = tmp_path_factory.mktemp("service")
+    server = Server(directory, f"sqlite:///{directory / 'db.sqlite3'}")
+    server.extra = {"FAILED_LOGINS_PER_CLIENT": "1000/minute"}
+    server.manage("migrate", "--verbosity", "0")
+    # Form-urlencoded, this id is another: clients that don't encode have to be understood.
+    made = json.loads(server.manage("createclient", "a@b+c", "--scope", "read"))
+    with server.running():
+        yield Service(server.url, made["client_id"], made["client_secret"])
 
 
 @pytest.fixture(scope="module")

@@ -123,3 +123,12 @@ class Server:
             except OSError:
                 time.sleep(0.05)
         raise AssertionError(f"The server did not answer: {self.log}")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server that runs, and a client of it with the scope `read`."""
+
+    url: str
+    client_id: str
+    secret: str

@@ -1,15 +1,20 @@
 """Requests as a server hands them over, before Django makes anything of them."""
 
+import http.client
 import io
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+import requests
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 
+from api.tests.server import Service
 from authdemo.wsgi import application
 
 JSON = "application/json"
@@ -119,3 +124,88 @@ def test_length_that_is_none_or_a_lie_is_400(length: str) -> None:
     sent = {"wsgi.input": io.BytesIO(b"{"), "CONTENT_LENGTH": length}
     status, body = send("POST", "/login", CONTENT_TYPE=JSON, **sent)
     assert (status, body["error"]) == (400, "invalid_request")
+
+
+# What the real server lets through
+
+
+def raw(service: Service, head: bytes, body: bytes = b"") -> tuple[int, bytes]:
+    """Send bytes, say no more, and return the status and the body of the answer."""
+    port = int(service.url.rpartition(":")[2])
+    with socket.create_connection(("localhost", port), timeout=10) as connection:
+        connection.sendall(head + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n" + body)
+        with closing(http.client.HTTPResponse(connection)) as response:
+            response.begin()
+            return response.status, response.read()
+
+
+@pytest.mark.parametrize("way", ["known", "chunked"])
+def test_10_mb_are_refused(service: Service, way: str) -> None:
+    data = b" " * 10_000_000
+    body = iter([data]) if way == "chunked" else data
+    headers = {"Content-Type": "application/json"}
+    try:
+        response = requests.post(f"{service.url}/login", body, headers=headers, timeout=10)
+    except requests.ConnectionError:
+        pass  # the server answered and hung up before it was all sent, as it may
+    else:
+        description = "The request body is larger than 64 KiB."
+        expected = {"error": "invalid_request", "error_description": description}
+        assert (response.status_code, response.json()) == (413, expected)
+    assert requests.get(f"{service.url}/public", timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "statuses"),
+    [
+        pytest.param(
+            b"POST /login HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: -1",
+            b"",
+            {400},
+            id="negative-length",
+        ),
+        pytest.param(
+            b"POST /login HTTP/1.1\r\nContent-Type: application/json; x*=bogus''%41\r\n"
+            b"Content-Length: 2",
+            b"{}",
+            {415},
+            id="malformed-media-type",
+        ),
+        pytest.param(
+            b"GET /private?a=%ff HTTP/1.1\r\nContent-Type: text/plain; charset=rot13",
+            b"",
+            {403},
+            id="codec-that-is-no-charset",
+        ),
+        pytest.param(
+            b"GET /private HTTP/1.1\r\nAuthorization: Bearer " + b"a" * 1_000_000,
+            b"",
+            {401, 431},
+            id="1-MB-token",
+        ),
+        pytest.param(
+            b"GET /private HTTP/1.1\r\nAuthorization: Bearer " + b"a" * 100_000,
+            b"",
+            {401, 431},
+            id="100-kB-token",
+        ),
+        pytest.param(
+            b"GET /private HTTP/1.1\r\nAuthorization: Bearer \xff\xfe",
+            b"",
+            {401, 403},
+            id="not-ascii",
+        ),
+        pytest.param(b"GET /%00%ff%c0 HTTP/1.1", b"", {404}, id="path-not-utf-8"),
+        pytest.param(b"GET /public?%00=%ff&&;= HTTP/1.1", b"", {200}, id="query-not-utf-8"),
+        pytest.param(b"BREW /public HTTP/1.1", b"", {405}, id="unknown-method"),
+        pytest.param(b"GET /public HTTP/1.1\r\nHost: evil.example", b"", {400}, id="two-hosts"),
+        pytest.param(b"GET http://evil.example/public HTTP/1.1", b"", {200, 400}, id="absolute"),
+        pytest.param(b"OPTIONS * HTTP/1.1", b"", {200, 400, 404}, id="asterisk"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00", b"", {400}, id="tls"),
+    ],
+)
+def test_strange_request_is_never_an_error_of_ours(
+    service: Service, head: bytes, body: bytes, statuses: set[int]
+) -> None:
+    assert raw(service, head, body)[0] in statuses
+    assert requests.get(f"{service.url}/public", timeout=5).status_code == 200
