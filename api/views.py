@@ -76,8 +76,8 @@ class FormView(UncachedView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        self.headers["Allow"] = ", ".join(self.allowed_methods)  # now that it is negotiated
         if is_page(request):
+            self.headers["Allow"] = ", ".join(self.allowed_methods)  # GET too, as it turns out
             enforce_csrf(request)
 
     @extend_schema(exclude=True)

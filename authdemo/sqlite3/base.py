@@ -4,6 +4,7 @@ SQLite itself would make an empty database where the file is missing, and go on 
 a file that has been removed. Only `migrate` makes a file.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
         if not self.is_in_memory_db():
-            params["database"] = f"{self._path.absolute().as_uri()}?mode=rw"
+            path = Path(self.settings_dict["NAME"]).absolute()
+            params["database"] = f"{path.as_uri()}?mode=rw"
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
@@ -33,14 +35,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self) -> bool:
         return self._opened == self._identity()
 
-    @property
-    def _path(self) -> Path:
-        return Path(self.settings_dict["NAME"])
-
     def _identity(self) -> tuple[int, int] | None:
         """Return what tells one file from the next; `None` for one in memory, or none at all."""
         try:
-            status = self._path.stat()
+            status = os.stat(self.settings_dict["NAME"])  # noqa: PTH116 (at each request)
         except OSError:
             return None
         return status.st_dev, status.st_ino
