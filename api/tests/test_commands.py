@@ -1,0 +1,219 @@
+"""What operators do on the command line: output a script can read, a clear no where it fails."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from api import keys, tokens
+from api.credentials import create_client, rotate_secret
+from api.hashers import is_generated
+from api.models import Client, RetiredSecret, RevokedToken, SigningKey
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments: str) -> str:
+    output = StringIO()
+    call_command(*arguments, stdout=output)
+    return output.getvalue()
+
+
+def logs_in(http: APIClient, credentials: dict[str, str]) -> bool:
+    parts = {name: credentials[name] for name in ("client_id", "client_secret")}
+    return bool(http.post("/login", parts, format="json").status_code == 200)
+
+
+def is_good(http: APIClient, token: str) -> bool:
+    response = http.get("/private", headers={"Authorization": f"Bearer {token}"})
+    return bool(response.status_code == 200)
+
+
+# createclient
+
+
+def test_createclient_prints_credentials_that_log_in(http: APIClient) -> None:
+    output = run("createclient", "foo", "--name", "Foo", "--scope", "write", "--scope", "read")
+    shown = json.loads(output)
+    assert output.count("\n") == 1
+    assert shown.keys() == {"client_id", "client_secret", "scope"}
+    assert (shown["client_id"], shown["scope"]) == ("foo", "read write")
+    assert is_generated(shown["client_secret"])
+    assert logs_in(http, shown)
+    assert Client.objects.get().first_name == "Foo"
+
+
+def test_createclient_generates_an_id(http: APIClient) -> None:
+    shown = json.loads(run("createclient"))
+    assert len(shown["client_id"]) == 36
+    assert logs_in(http, shown)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["boss"], "A user with that username already exists."),
+        (["a:b"], "Enter a valid username"),
+        (["foo", "--scope", "a b"], "'a b' is not a scope"),
+    ],
+)
+def test_createclient_says_why_not(arguments: list[str], complaint: str) -> None:
+    User.objects.create_superuser("boss")
+    with pytest.raises(CommandError, match=complaint):
+        run("createclient", *arguments)
+    assert not Client.objects.exists()
+
+
+# rotatesecret
+
+
+@pytest.mark.parametrize(
+    ("arguments", "grace"),
+    [
+        (["--now"], None),
+        (["--grace", "90s"], timedelta(seconds=90)),
+        (["--grace", "30m"], timedelta(minutes=30)),
+        (["--grace", "24h"], timedelta(hours=24)),
+        (["--grace=7d"], timedelta(days=7)),
+    ],
+)
+def test_rotatesecret_prints_a_secret_and_leaves_the_old_one_its_grace(
+    http: APIClient,
+    credentials: dict[str, str],
+    get_token: Callable[[], str],
+    arguments: list[str],
+    grace: timedelta | None,
+) -> None:
+    token = get_token()
+    shown = json.loads(run("rotatesecret", credentials["client_id"], *arguments))
+    assert shown.keys() == {"client_id", "client_secret"}
+    assert shown["client_id"] == credentials["client_id"]
+    assert logs_in(http, shown)
+    assert logs_in(http, credentials) == bool(grace)
+    assert is_good(http, token) == bool(grace)
+    if grace:
+        left = RetiredSecret.objects.get().expires_at - timezone.now()
+        assert grace - timedelta(seconds=30) < left <= grace
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["nobody", "--now"], "There is no client 'nobody'."),
+        (["boss", "--now"], "There is no client 'boss'."),
+        (["reporting"], "one of the arguments --grace --now is required"),
+        (["reporting", "--now", "--grace", "1h"], "not allowed with argument"),
+        (["reporting", "--grace", "soon"], "'soon' is no duration such as 30m, 24h or 7d"),
+        (["reporting", "--grace", "0h"], "is no duration"),
+        (["reporting", "--grace", "-1h"], "expected one argument"),
+    ],
+)
+def test_rotatesecret_says_why_not_and_does_nothing(
+    http: APIClient, credentials: dict[str, str], arguments: list[str], complaint: str
+) -> None:
+    User.objects.create_superuser("boss", password="a password of theirs")
+    before = list(User.objects.order_by("pk").values())
+    with pytest.raises(CommandError, match=complaint):
+        run("rotatesecret", *arguments)
+    assert list(User.objects.order_by("pk").values()) == before
+    assert logs_in(http, credentials)
+
+
+# clearexpired
+
+
+@pytest.fixture
+def half_expired(credentials: dict[str, str]) -> None:
+    """Of each kind one row that has expired, and one that has not."""
+    now = timezone.now()
+    for client_id, ends_in in (("old", -1), ("current", 60)):
+        client, _ = create_client(client_id)
+        rotate_secret(client, grace=timedelta(hours=1))
+        expires_at = now + timedelta(seconds=ends_in)
+        RetiredSecret.objects.filter(client_id=client.pk).update(expires_at=expires_at)
+        RevokedToken.objects.create(jti=client_id, expires_at=expires_at)
+    keys.rotate(immediately=True)
+
+
+def left() -> tuple[list[str], list[str], int]:
+    retired = RetiredSecret.objects.order_by("pk").values_list("client__username", flat=True)
+    revoked = RevokedToken.objects.order_by("-jti").values_list("jti", flat=True)
+    return list(retired), list(revoked), SigningKey.objects.count()
+
+
+@pytest.mark.usefixtures("half_expired")
+def test_clearexpired_deletes_what_has_expired_and_nothing_else() -> None:
+    assert left() == (["old", "current"], ["old", "current"], 2)
+    counted = run("clearexpired", "--dry-run")
+    assert left() == (["old", "current"], ["old", "current"], 2)
+    deleted = run("clearexpired")
+    assert left() == (["current"], ["current"], 1)
+    assert counted.splitlines() == [
+        "1 expired retired secrets would be deleted",
+        "1 expired revoked tokens would be deleted",
+        "1 expired signing keys would be deleted",
+    ]
+    assert deleted == counted.replace("would be deleted", "deleted")
+    assert run("clearexpired").startswith("0 expired retired secrets deleted\n")
+
+
+@pytest.mark.usefixtures("half_expired")
+def test_login_depends_on_no_clearing(http: APIClient, get_token: Callable[[], str]) -> None:
+    token = get_token()
+    tokens.revoke(tokens.AccessToken(token))
+    run("clearexpired")
+    assert not is_good(http, token)
+    assert is_good(http, get_token())
+
+
+# rotatekeys
+
+
+def test_rotatekeys_publishes_a_key_and_says_when_it_signs(
+    http: APIClient, get_token: Callable[[], str]
+) -> None:
+    token = get_token()
+    first = SigningKey.objects.get()
+    output = run("rotatekeys")
+    second = SigningKey.objects.exclude(pk=first.pk).get()
+    assert output == f"ES256 key {second.kid} signs from {second.signs_from.isoformat()}\n"
+    assert second.signs_from > timezone.now()
+    assert is_good(http, token)
+    with pytest.raises(CommandError, match="is published and signs from"):
+        run("rotatekeys")
+    assert SigningKey.objects.count() == 2
+
+
+def test_rotatekeys_now_ends_every_earlier_token(
+    http: APIClient, get_token: Callable[[], str]
+) -> None:
+    token = get_token()
+    run("rotatekeys", "--now")
+    assert not is_good(http, token)
+    assert is_good(http, get_token())
+
+
+# The audit log
+
+
+def test_commands_are_on_record_without_a_secret(
+    credentials: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    created = json.loads(run("createclient", "foo"))
+    rotated = json.loads(run("rotatesecret", "foo", "--now"))
+    run("rotatekeys", "--now")
+    kid = SigningKey.objects.get(verifies_until=None).kid
+    assert [record.getMessage() for record in caplog.records if record.name == "api.audit"] == [
+        'client_created client="foo"',
+        'secret_rotated client="foo"',
+        f'key_rotated kid="{kid}" algorithm="ES256"',
+    ]
+    for shown in (created, rotated):
+        assert shown["client_secret"] not in caplog.text
