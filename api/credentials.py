@@ -116,8 +116,6 @@ def _upgrade(client: Standing, secret: str, encoded: str) -> str:
     preferred = get_hasher()
     if encoded.startswith(f"{preferred.algorithm}$") and not preferred.must_update(encoded):
         return encoded
-    if encoded != client.secrets[0]:
-        return encoded  # a retired secret goes soon
     upgraded = make_password(secret)
     try:
         with _unless_locked():

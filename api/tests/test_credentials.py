@@ -225,6 +225,11 @@ def imported() -> User:
     return store("imported", make_password("bar", hasher="pbkdf2_sha256"))
 
 
+def test_nothing_may_follow_an_imported_secret(imported: User) -> None:
+    for presented in ("bar\0", "bar\0\0", "bar "):  # PBKDF2 pads its key with zeros
+        assert check("imported", presented) is None
+
+
 def test_imported_hash_logs_in_and_becomes_argon2id(http: APIClient, imported: User) -> None:
     assert log_in(http, "imported", "baz") is None
     token = log_in(http, "imported", "bar")
