@@ -123,6 +123,13 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **may})
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Offer one way to save: a new client's secret is what comes next, whatever was asked."""
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
             scopes = [group.name for group in form.cleaned_data["groups"]]
@@ -259,10 +266,10 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Keys are looked at and rotated; none is made, changed or deleted by hand."""
 
-    list_display = ("kid", "algorithm", "created_at", "signs_from", "verifies_until", "state")
+    list_display = ("state", "algorithm", "created", "signs", "verifies", "kid")
     list_display_links = None
-    fields = list_display
-    readonly_fields = list_display
+    fields = readonly_fields = list_display
+    sortable_by = ()
     actions = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -290,6 +297,18 @@ class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="state")
     def state(self, key: Any) -> str:
         return str(key.state)
+
+    @admin.display(description="created")
+    def created(self, key: SigningKey) -> str:
+        return _moment(key.created_at)
+
+    @admin.display(description="signs from")
+    def signs(self, key: SigningKey) -> str:
+        return _moment(key.signs_from)
+
+    @admin.display(description="verifies until")
+    def verifies(self, key: SigningKey) -> str:
+        return _moment(key.verifies_until) if key.verifies_until else "it is replaced"
 
     def get_urls(self) -> list[URLPattern]:
         rotate = self.admin_site.admin_view(self.rotate_view)

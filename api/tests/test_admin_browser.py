@@ -1,0 +1,163 @@
+"""What staff do with clients and keys, in a real Chromium at the real server."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from api.tests.chromium import inspect
+from api.tests.server import Server
+
+pytestmark = pytest.mark.browser
+
+STAFF, PASSWORD = "boss", "a password for the tests"
+
+
+@pytest.fixture
+def service(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    server.extra["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
+    server.manage("createsuperuser", "--no-input", "--username", STAFF, "--email", "")
+    with server.running():
+        yield server
+
+
+@pytest.fixture
+def staff(page: Page, service: Server) -> Page:
+    """A page of somebody who has just signed in to the admin."""
+    page.goto(f"{service.url}/admin/")
+    page.get_by_label("Username").fill(STAFF)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("link", name="Clients", exact=True)).to_be_visible()
+    return page
+
+
+def status(*arguments: str) -> int:
+    """Return the status of what curl is told to fetch."""
+    command = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}"]
+    done = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, timeout=20, check=True
+    )
+    return int(done.stdout)
+
+
+def login_status(service: Server, client_id: str, secret: str) -> int:
+    credentials = json.dumps({"client_id": client_id, "client_secret": secret})
+    header = "Content-Type: application/json"
+    return status("--header", header, "--data", credentials, f"{service.url}/login")
+
+
+def copied(page: Page, what: str) -> str:
+    """Press a copy button and return what it put on the clipboard."""
+    page.locator(f'button[data-copies="{what}"]').click()
+    expect(page.get_by_role("status")).to_have_text("Copied.")
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert text == page.locator(f"#{what}").text_content()
+    return str(text)
+
+
+def test_client_is_added_used_rotated_and_deactivated(staff: Page, service: Server) -> None:
+    staff.get_by_role("link", name="Clients", exact=True).click()
+    staff.get_by_role("link", name="Add client").click()
+    staff.get_by_label("Name").fill("Billing")
+    staff.get_by_label("introspect").check()
+    inspect(staff, "admin-add")
+    staff.get_by_role("button", name="Save", exact=True).click()
+
+    expect(staff.get_by_role("heading", name="Client added")).to_be_visible()
+    inspect(staff, "admin-secret")
+    client_id, secret = copied(staff, "client-id"), copied(staff, "client-secret")
+    assert login_status(service, client_id, secret) == 200
+    command = copied(staff, "curl")
+    done = subprocess.run(["sh", "-c", f"{command} -s"], capture_output=True, check=True)
+    assert json.loads(done.stdout)["scope"] == "introspect"
+
+    staff.get_by_role("link", name="I have copied it").click()
+    expect(staff.get_by_label("Name")).to_have_value("Billing")
+    assert secret not in staff.content()
+    inspect(staff, "admin-client")
+
+    staff.get_by_role("link", name="Rotate secret").click()
+    expect(staff.get_by_label("in 24 hours")).to_be_checked()
+    inspect(staff, "admin-rotate")
+    staff.get_by_role("button", name="Rotate secret").click()
+    second = copied(staff, "client-secret")
+    inspect(staff, "admin-rotated")
+    assert login_status(service, client_id, secret) == 200
+    assert login_status(service, client_id, second) == 200
+
+    staff.get_by_role("link", name="I have copied it").click()
+    staff.get_by_role("link", name="Rotate secret").click()
+    staff.get_by_label("now", exact=True).check()
+    inspect(staff, "admin-rotate-again")
+    staff.get_by_role("button", name="Rotate secret").click()
+    third = copied(staff, "client-secret")
+    assert [login_status(service, client_id, one) for one in (secret, second, third)] == [
+        401,
+        401,
+        200,
+    ]
+
+    staff.goto(f"{service.url}/admin/api/client/")
+    staff.get_by_label("Select this object for an action").check()
+    staff.get_by_label("Action:").select_option(label="Deactivate selected clients")
+    inspect(staff, "admin-clients")
+    staff.get_by_role("button", name="Run the selected action").click()
+    expect(staff.get_by_text("1 of the selected clients were deactivated.")).to_be_visible()
+    assert login_status(service, client_id, third) == 401
+
+
+def test_back_button_brings_no_secret_back(staff: Page, service: Server) -> None:
+    staff.goto(f"{service.url}/admin/api/client/add/")
+    staff.get_by_role("button", name="Save", exact=True).click()
+    secret = staff.locator("#client-secret").text_content()
+    assert secret
+    staff.get_by_role("link", name="I have copied it").click()
+    staff.evaluate("history.back()")
+    staff.wait_for_timeout(1000)
+    assert secret not in staff.content()
+    assert secret not in staff.url
+
+
+def test_keys_are_rotated(staff: Page, service: Server) -> None:
+    staff.get_by_role("link", name="Signing keys", exact=True).click()
+    staff.get_by_role("link", name="Rotate keys").click()
+    inspect(staff, "admin-rotate-keys")
+    staff.get_by_role("button", name="Rotate keys").click()
+    expect(staff.get_by_role("cell", name="published")).to_be_visible()
+    inspect(staff, "admin-keys")
+    staff.get_by_role("link", name="Rotate now (leaked)").click()
+    inspect(staff, "admin-rotate-keys-now")
+    staff.get_by_role("button", name="Rotate now (leaked)").click()
+    expect(staff.get_by_role("cell", name="expired")).to_have_count(2)
+
+
+def test_tokens_are_revoked(staff: Page, service: Server) -> None:
+    shown = json.loads(service.manage("createclient", "reporting", "--name", "Reporting"))
+    credentials = json.dumps({name: shown[name] for name in ("client_id", "client_secret")})
+    answer = subprocess.run(
+        ["curl", "-s", "-H", "Content-Type: application/json", "-d", credentials]
+        + [f"{service.url}/login"],
+        capture_output=True,
+        check=True,
+    )
+    bearer = f"Authorization: Bearer {json.loads(answer.stdout)['access_token']}"
+    assert status("--header", bearer, f"{service.url}/private") == 200
+    staff.goto(f"{service.url}/admin/api/client/")
+    staff.get_by_role("link", name="reporting", exact=True).click()
+    staff.get_by_role("link", name="Revoke all tokens").click()
+    inspect(staff, "admin-revoke")
+    staff.get_by_role("button", name="Revoke all tokens").click()
+    expect(staff.get_by_text("All tokens of reporting are revoked.")).to_be_visible()
+    assert status("--header", bearer, f"{service.url}/private") == 401
+
+
+def test_pictures_of_a_list_that_is_in_use(staff: Page, service: Server, tmp_path: Path) -> None:
+    for number in range(5):
+        service.manage("createclient", f"job-{number}", "--name", "Night job", "--scope", "read")
+    staff.goto(f"{service.url}/admin/api/client/?q=night&scope=read")
+    expect(staff.locator("#result_list tbody tr")).to_have_count(5)
+    inspect(staff, "admin-list")
