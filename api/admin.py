@@ -31,6 +31,15 @@ from api.forms import ClientForm, RotationForm
 from api.models import Client, SigningKey
 
 
+class Unprinted(str):
+    """A text that debug logs don't show: Django's print what a template was given, by `repr`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
+
 @admin.register(Client)
 class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = ClientForm
@@ -238,7 +247,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "curl --header 'Content-Type: application/json' --request POST \\\n"
             f"  --data '{body}' \\\n  {settings.PUBLIC_URL}/login"
         )
-        context = {"secret": secret, "curl": curl, "note": note}
+        context = {"secret": Unprinted(secret), "curl": Unprinted(curl), "note": note}
         return self._render(request, "secret", client, title, context)
 
     def _render(
@@ -269,7 +278,6 @@ class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("state", "algorithm", "created", "signs", "verifies", "kid")
     list_display_links = None
     fields = readonly_fields = list_display
-    sortable_by = ()
     actions = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -298,15 +306,15 @@ class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def state(self, key: Any) -> str:
         return str(key.state)
 
-    @admin.display(description="created")
+    @admin.display(description="created", ordering="created_at")
     def created(self, key: SigningKey) -> str:
         return _moment(key.created_at)
 
-    @admin.display(description="signs from")
+    @admin.display(description="signs from", ordering="signs_from")
     def signs(self, key: SigningKey) -> str:
         return _moment(key.signs_from)
 
-    @admin.display(description="verifies until")
+    @admin.display(description="verifies until", ordering="verifies_until")
     def verifies(self, key: SigningKey) -> str:
         return _moment(key.verifies_until) if key.verifies_until else "it is replaced"
 

@@ -73,7 +73,7 @@ def watched_page(browser: Browser, **options: Any) -> Iterator[Page]:
     page.on("response", see_response)
     try:
         yield page
-        assert complaints == []
+        assert complaints == [], complaints
     finally:
         context.close()
 
@@ -102,4 +102,4 @@ def demand_access(page: Page) -> None:
         if violation["impact"] in {"serious", "critical"}
         for node in violation["nodes"]
     ]
-    assert found == []
+    assert found == [], found
