@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from api.credentials import create_client
@@ -110,11 +111,11 @@ def admin(db: None) -> Browser:
 
 
 def test_no_secret_or_token_is_kept_logged_or_shown_again(
-    http: APIClient, admin: Browser, log: StringIO, monkeypatch: pytest.MonkeyPatch
+    http: APIClient, admin: Browser, log: StringIO
 ) -> None:
-    monkeypatch.setattr(connection, "force_debug_cursor", True)  # logs statements and parameters
     life = Life(http, admin)
-    life.live()
+    with CaptureQueriesContext(connection):  # logs statements and their parameters, too
+        life.live()
     assert len(life.shown) == 16
 
     pages = ["/admin/", "/admin/api/", LIST, "/admin/api/signingkey/", "/admin/auth/user/"]
