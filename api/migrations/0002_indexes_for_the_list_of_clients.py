@@ -7,6 +7,8 @@ INDEXES = {
         "api_client_name": "auth_user (UPPER(first_name))",
         "api_client_last_used": "auth_user (last_login, id)",
         "api_client_inactive": "auth_user (id) WHERE NOT is_active",
+        # It reads all members of a scope at once; PostgreSQL stops when the page is full.
+        "api_client_scope": "auth_user_groups (group_id, user_id)",
     },
     "postgresql": {
         "api_client_id": 'auth_user (username COLLATE "C")',
