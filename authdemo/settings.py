@@ -70,8 +70,7 @@ def parse_public_url() -> tuple[str, str]:
     is_host = re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+", host)
     if not is_host or not is_origin or "@" in url.netloc:
         raise ImproperlyConfigured(
-            "PUBLIC_URL must be an http or https origin such as 'https://auth.example.com', "
-            f"not {PUBLIC_URL!r}."
+            "PUBLIC_URL must be an http or https origin such as 'https://auth.example.com'."
         )
     return url.scheme, host
 

@@ -1,0 +1,324 @@
+"""What each environment variable does, and that a bad one stops the start with one sentence."""
+
+import importlib.util
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import environ
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from api.tests.server import PROJECT, Server
+
+KEY = "Zm9yIHRlc3RzLCBhbmQgZm9yIG5vdGhpbmcgZWxzZSBhdCBhbGw_"
+PUBLIC = {"PUBLIC_URL": "https://auth.example.com", "SECRET_KEY": KEY}
+ORIGIN = "PUBLIC_URL must be an http or https origin such as 'https://auth.example.com'."
+WEAK = (
+    "{} is too weak: 50 random characters or more, such as `python3 -c "
+    "'import secrets; print(secrets.token_urlsafe(64))'` prints."
+)
+DATABASE = "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
+Load = Callable[..., ModuleType]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of settings alone, so that a key file of its own is made."""
+    (tmp_path / "authdemo").mkdir()
+    shutil.copy(PROJECT / "authdemo" / "settings.py", tmp_path / "authdemo")
+    return tmp_path
+
+
+@pytest.fixture
+def load(project: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Return a function that reads the settings under these environment variables and no others."""
+
+    def load(**variables: str) -> ModuleType:
+        monkeypatch.setattr(environ.Env, "ENVIRON", variables)
+        spec = importlib.util.spec_from_file_location("s", project / "authdemo" / "settings.py")
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+def rate(name: str, default: str, value: str) -> Any:
+    sentence = f"{name} must be a rate such as {default!r}, not {value!r}."
+    return pytest.param({name: value}, sentence, id=f"{name}={value}")
+
+
+def refused(variables: dict[str, str], sentence: str) -> Any:
+    name = re.sub(r"\W+", "-", " ".join(f"{name}={value}" for name, value in variables.items()))
+    return pytest.param(variables, sentence, id=name[:60])
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        *[
+            refused({"PUBLIC_URL": url, "SECRET_KEY": KEY}, ORIGIN)
+            for url in (
+                "",
+                "auth.example.com",
+                "ftp://auth.example.com",
+                "HTTPS://auth.example.com",
+                "https://",
+                "https://user:secret@auth.example.com",
+                "https://auth.example.com/path",
+                "https://auth.example.com?query",
+                "https://auth.example.com#fragment",
+                "https://auth.example.com:port",
+                "https://auth.example.com:99999",
+                "https://[::1",
+                "https://*",
+                "https://.example.com",
+                "https://auth.example.com.",
+                "https://auth example.com",
+                "https://auth_example.com",
+                "https://äuth.example.com",
+                " https://auth.example.com",
+            )
+        ],
+        *[
+            refused(
+                {"PUBLIC_URL": url, "SECRET_KEY": KEY},
+                f"PUBLIC_URL must be https unless it is local, not {url!r}.",
+            )
+            for url in ("http://auth.example.com", "http://10.0.0.1", "http://0.0.0.0:8000")
+        ],
+        refused(
+            {"PUBLIC_URL": "https://auth.example.com"},
+            "SECRET_KEY is required when PUBLIC_URL is public.",
+        ),
+        *[
+            refused({**PUBLIC, "SECRET_KEY": key}, WEAK.format("SECRET_KEY"))
+            for key in ("short", "x" * 60, "django-insecure-" + KEY)
+        ],
+        refused({"SECRET_KEY": "short"}, WEAK.format("SECRET_KEY")),
+        refused({"SECRET_KEY_FALLBACKS": f"{KEY},short"}, WEAK.format("SECRET_KEY_FALLBACKS")),
+        refused({"DEBUG": "maybe"}, "DEBUG must be true or false, not 'maybe'."),
+        refused({**PUBLIC, "DEBUG": "true"}, "DEBUG must be off when PUBLIC_URL is public."),
+        *[
+            refused(
+                {"TRUSTED_PROXIES": value},
+                "TRUSTED_PROXIES must be a number of proxies, 0 or more.",
+            )
+            for value in ("-1", "one", "1.5", "")
+        ],
+        *[
+            refused({"DATABASE_URL": url}, DATABASE)
+            for url in (
+                "",
+                "nonsense",
+                "mysql://user:secret@host/name",
+                "postgress://user:secret@host/name",
+                "postgres://user:secret@host",
+                "postgres://user:secret@host:port/name",
+                "//user:secret@host/name",
+            )
+        ],
+        *[
+            refused({"REDIS_URL": url}, "REDIS_URL must be redis://HOST:PORT/NUMBER.")
+            for url in ("nonsense", "http://:secret@host", "redis://:secret@host:port/0")
+        ],
+        refused(
+            {"JWT_ALGORITHM": "none"},
+            "JWT_ALGORITHM must be one of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, "
+            "PS512, ES256, ES384, ES512, EdDSA, not 'none'.",
+        ),
+        refused(
+            {"JWT_AUDIENCE": ""}, "JWT_AUDIENCE must not be empty; leave it out for PUBLIC_URL."
+        ),
+        refused({"REGISTRATION": "yes"}, "REGISTRATION must be one of open, closed, not 'yes'."),
+        rate("FAILED_LOGINS_PER_CLIENT", "10/minute", "many"),
+        rate("FAILED_LOGINS_PER_CLIENT", "10/minute", ""),
+        rate("FAILED_LOGINS_PER_CLIENT", "10/minute", "0/minute"),
+        rate("FAILED_LOGINS_PER_CLIENT", "10/minute", "1/minute;2/hour"),
+        rate("FAILED_LOGINS_PER_ADDRESS", "100/minute", "-1/minute"),
+        rate("REGISTRATIONS_PER_ADDRESS", "10/minute", "10/fortnight"),
+        refused(
+            {"LOG_LEVEL": "info"},
+            "LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, not 'info'.",
+        ),
+        refused({"LOG_FORMAT": "xml"}, "LOG_FORMAT must be one of text, json, not 'xml'."),
+    ],
+)
+def test_bad_value_stops_the_start_with_one_sentence(
+    load: Load, variables: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured) as caught:
+        load(**variables)
+    assert str(caught.value) == sentence
+
+
+def test_nothing_need_be_set_locally(load: Load, project: Path) -> None:
+    settings = load()
+    assert settings.DEBUG is False
+    assert settings.ALLOWED_HOSTS == ["localhost", "localhost", "127.0.0.1", "[::1]"]
+    assert settings.CSRF_TRUSTED_ORIGINS == ["http://localhost:8000"]
+    assert settings.JWT_AUDIENCE == settings.PUBLIC_URL == "http://localhost:8000"
+    assert settings.JWT_ALGORITHM == "ES256"
+    assert settings.REGISTRATION == "open"
+    assert settings.DATABASES["default"]["NAME"] == str(project / "db.sqlite3")
+    assert settings.SESSION_COOKIE_SECURE is settings.CSRF_COOKIE_SECURE is False
+    assert settings.SECURE_SSL_REDIRECT is False
+    assert settings.SECURE_HSTS_SECONDS == 0
+    assert settings.ACCESS_TOKEN_COOKIE == "access_token"
+    assert not hasattr(settings, "SECURE_PROXY_SSL_HEADER")
+
+
+def test_public_url_sets_what_follows_from_it(load: Load, project: Path) -> None:
+    settings = load(**PUBLIC)
+    assert settings.ALLOWED_HOSTS == ["auth.example.com"]
+    assert settings.CSRF_TRUSTED_ORIGINS == ["https://auth.example.com"]
+    assert settings.JWT_AUDIENCE == "https://auth.example.com"
+    assert settings.REGISTRATION == "closed"
+    assert settings.SESSION_COOKIE_SECURE is settings.CSRF_COOKIE_SECURE is True
+    assert settings.SECURE_SSL_REDIRECT is True
+    assert settings.SECURE_HSTS_SECONDS == 31536000
+    assert settings.SECURE_HSTS_INCLUDE_SUBDOMAINS is settings.SECURE_HSTS_PRELOAD is True
+    assert settings.ACCESS_TOKEN_COOKIE == "__Host-access_token"
+    assert not (project / ".secret_key").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("https://localhost", ["localhost"]),
+        ("http://127.0.0.2:9000", ["127.0.0.2"]),
+        ("http://[::1]:8000", ["[::1]"]),
+    ],
+)
+def test_loopback_is_local_by_any_name(load: Load, url: str, hosts: list[str]) -> None:
+    settings = load(PUBLIC_URL=url)
+    assert settings.IS_LOCAL is True
+    assert set(hosts) < set(settings.ALLOWED_HOSTS)
+    assert settings.SECURE_HSTS_SECONDS == 0, "a browser would remember it for every project here"
+
+
+def test_slash_at_the_end_of_the_url_is_no_part_of_the_issuer(load: Load) -> None:
+    assert load(PUBLIC_URL="https://auth.example.com/", SECRET_KEY=KEY).PUBLIC_URL == (
+        "https://auth.example.com"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "is_on"),
+    [("1", True), ("True", True), ("on", True), ("0", False), ("false", False), ("", False)],
+)
+def test_debug_is_on_only_where_it_is_asked_for(load: Load, value: str, is_on: bool) -> None:
+    assert load(DEBUG=value).DEBUG is is_on
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REGISTRATION", "open"),
+        ("JWT_AUDIENCE", "https://api.example.com"),
+        ("JWT_ALGORITHM", "HS512"),
+        ("FAILED_LOGINS_PER_CLIENT", "3/hour"),
+        ("FAILED_LOGINS_PER_ADDRESS", "30/hour"),
+        ("REGISTRATIONS_PER_ADDRESS", "3/day"),
+        ("REDIS_URL", "rediss://:secret@redis.example.com:6380/1"),
+        ("LOG_LEVEL", "DEBUG"),
+        ("LOG_FORMAT", "json"),
+    ],
+)
+def test_value_that_is_set_is_taken(load: Load, name: str, value: str) -> None:
+    assert getattr(load(**PUBLIC, **{name: value}), name) == value
+
+
+def test_fallbacks_are_separated_by_commas(load: Load) -> None:
+    keys = [KEY, KEY[::-1]]
+    assert keys == load(SECRET_KEY_FALLBACKS=",".join(keys)).SECRET_KEY_FALLBACKS
+
+
+def test_postgresql_is_reached_as_the_url_says(load: Load) -> None:
+    url = "postgres://user:p%40ss@db.example.com:6432/name?sslmode=require"
+    database = load(DATABASE_URL=url).DATABASES["default"]
+    said = {name: database[name] for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")}
+    assert said == {
+        "NAME": "name",
+        "USER": "user",
+        "PASSWORD": "p@ss",
+        "HOST": "db.example.com",
+        "PORT": 6432,
+    }
+    assert database["ENGINE"].endswith("postgresql")
+    assert database["OPTIONS"]["sslmode"] == "require"
+
+
+# The key file
+
+
+def test_key_is_made_once_and_read_by_its_owner_alone(load: Load, project: Path) -> None:
+    key = load().SECRET_KEY
+    assert len(key) >= 50
+    assert key == load().SECRET_KEY
+    assert stat.S_IMODE((project / ".secret_key").stat().st_mode) == 0o600
+    assert [path.name for path in project.iterdir() if path.is_file()] == [".secret_key"]
+
+
+def test_processes_that_start_at_once_have_one_key(project: Path) -> None:
+    code = "from authdemo import settings; print(settings.SECRET_KEY)"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], cwd=project, env={}, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    keys = [process.communicate(timeout=30)[0] for process in processes]
+    assert len(set(keys)) == 1
+    assert keys[0].strip() == (project / ".secret_key").read_text()
+
+
+# The commands
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["manage.py", "check"], ["-c", "import authdemo.wsgi"]])
+def test_every_way_to_start_says_the_sentence_and_no_more(arguments: list[str]) -> None:
+    done = run(*arguments, PUBLIC_URL="https://auth.example.com")
+    assert done.returncode == 1
+    assert done.stderr == "SECRET_KEY is required when PUBLIC_URL is public.\n"
+
+
+def test_manage_without_django_says_what_to_do() -> None:
+    done = run("-S", "manage.py", "check")  # -S: without site-packages
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Django is not installed for this Python: activate the virtual environment, "
+        "or run `pip install -r requirements.txt`.\n"
+    )
+
+
+def test_public_settings_pass_the_deployment_checks(tmp_path: Path) -> None:
+    server = Server(tmp_path, f"sqlite:///{tmp_path / 'db.sqlite3'}", extra=PUBLIC)
+    server.manage("check", "--deploy", "--fail-level", "WARNING")
+
+
+def test_forwarded_scheme_is_believed_of_trusted_proxies_alone(load: Load) -> None:
+    settings = load(**PUBLIC, TRUSTED_PROXIES="1")
+    assert settings.SECURE_PROXY_SSL_HEADER == ("HTTP_X_FORWARDED_PROTO", "https")
+    assert not hasattr(load(**PUBLIC), "SECURE_PROXY_SSL_HEADER")

@@ -1,0 +1,84 @@
+"""The walk-through, unchanged: five curl commands against what `manage.py demo` starts."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from api.tests.answers import INVALID_TOKEN
+from api.tests.server import Server
+
+# The demo again, in a process whose clock is five minutes ahead.
+FIVE_MINUTES_LATER = """
+import sys
+from datetime import UTC, datetime, timedelta
+import time_machine
+time_machine.travel(datetime.now(UTC) + timedelta(minutes=5)).start()
+import manage
+sys.argv = ["manage.py", "demo"]
+manage.main()
+"""
+
+
+def curl(*arguments: str) -> tuple[int, Any]:
+    """Run curl and return the status and the body, which is JSON."""
+    command = ["curl", "--silent", "--max-time", "10", "--write-out", "\n%{http_code}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    body, _, status = done.stdout.rpartition("\n")
+    return int(status), json.loads(body)
+
+
+def test_five_commands_do_what_the_walk_through_says(tmp_path: Path) -> None:
+    server = Server(tmp_path, f"sqlite:///{tmp_path / 'db.sqlite3'}")
+    login = ["--header", "Content-Type: application/json", "--request", "POST"]
+    login += ["--data", '{"client_id": "foo", "client_secret": "bar"}', f"{server.url}/login"]
+
+    with server.running(["manage.py", "demo"]):
+        status, body = curl(f"{server.url}/public")
+        assert (status, body) == (200, {"message": "Welcome to the public area :)"})
+
+        status, body = curl(f"{server.url}/private")
+        assert (status, body["error"]) == (403, "missing_token")
+
+        status, body = curl(*login)
+        token = body["access_token"]
+        assert status == 200
+        assert body == {
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": 300,
+            "scope": "",
+        }
+
+        private = ["--header", f"Authorization: Bearer {token}", f"{server.url}/private"]
+        status, body = curl(*private)
+        assert status == 200
+        assert body["message"] == "Welcome to the protected area :)"
+        assert (body["sub"], body["exp"] - body["iat"]) == ("foo", 300)
+    first = server.log
+    (tmp_path / "server.log").unlink()
+
+    with server.running(["-c", FIVE_MINUTES_LATER]):
+        refused = {"error": "invalid_token", "error_description": INVALID_TOKEN}
+        assert curl(*private) == (401, refused)
+        status, body = curl(*login)
+        fresh = f"Authorization: Bearer {body['access_token']}"
+        assert curl("--header", fresh, f"{server.url}/private")[0] == 200
+    second = server.log
+
+    password = first.partition("/admin/ as admin, password ")[2].split()[0]
+    assert len(password) == 16
+    assert password not in second, "the password is shown once"
+    assert "as shown at the first start" in second
+    assert token not in first + second, "and a token never"
+
+
+@pytest.mark.django_db
+def test_demo_refuses_a_public_url(settings: Settings) -> None:
+    settings.IS_LOCAL = False
+    with pytest.raises(CommandError, match="PUBLIC_URL must be local"):
+        call_command("demo")
