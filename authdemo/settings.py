@@ -20,7 +20,22 @@ from limits import parse_many
 from redis import ConnectionPool
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+
+
+class Env(environ.Env):  # type: ignore[misc]
+    """Refuses a value that begins with `$`.
+
+    django-environ takes it for the name of another variable, and where that one is missing goes on
+    with the default: a typing error would make a public service a local one.
+    """
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        if self.ENVIRON.get(var, "").startswith("$"):
+            raise ImproperlyConfigured(f"{var} must not begin with a $.")
+        return super().get_value(var, *args, **kwargs)
+
+
+env = Env()
 
 
 def one_of(name: str, default: str, *choices: str) -> str:

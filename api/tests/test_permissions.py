@@ -41,6 +41,7 @@ urlpatterns = [path("report", ReportView.as_view()), path("default", DefaultView
 @pytest.fixture
 def get(http: APIClient, credentials: dict[str, str]) -> Callable[..., Any]:
     """Return a function that calls a view with a token of these scopes."""
+
     def get(url: str, *scopes: str) -> Any:
         login = check(credentials["client_id"], credentials["client_secret"])
         assert login

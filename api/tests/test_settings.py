@@ -65,6 +65,8 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
+        refused({"PUBLIC_URL": "$URL"}, "PUBLIC_URL must not begin with a $."),
+        refused({"DATABASE_URL": "$URL"}, "DATABASE_URL must not begin with a $."),
         *[
             refused({"PUBLIC_URL": url, "SECRET_KEY": KEY}, ORIGIN)
             for url in (
