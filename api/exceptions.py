@@ -18,6 +18,7 @@ from django.core.exceptions import (
 )
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template import loader
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -143,6 +144,12 @@ class Unavailable(APIError):
         super().__init__(headers={"Retry-After": str(RETRY_AFTER)})
 
 
+class ServerError(APIError):
+    status_code = status.HTTP_500_INTERNAL_SERVER_ERROR
+    default_code = "server_error"
+    default_detail = "Something went wrong on our side."
+
+
 # What DRF and Django raise, in our words; where a class has none here, its own status is kept.
 _SENTENCES: dict[type[Exception], str] = {
     exceptions.ParseError: "The request body could not be understood.",
@@ -201,29 +208,29 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     return Response(body(translated), translated.status_code, headers=translated.headers)
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer for what Django refuses before a view is reached, such as a foreign Host header."""
-    return _plain(translate(exception) or InvalidRequest())
+def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer for what no view of DRF's refuses, such as an unknown path or a foreign host."""
+    return _plain(request, translate(exception) or InvalidRequest())
 
 
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _plain(NotFound())
+def csrf_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return _plain(request, AccessDenied("The CSRF token is missing or wrong."))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer for an error outside of DRF's views; a database that is down is no bug of ours."""
     error = sys.exc_info()[1]
     translated = translate(error) if isinstance(error, Exception) else None
-    if translated is None:
-        translated = APIError("Something went wrong on our side.")
-        translated.status_code = status.HTTP_500_INTERNAL_SERVER_ERROR
-        return JsonResponse({**body(translated), "error": "server_error"}, status=500)
-    return _plain(translated)
+    return _plain(request, translated or ServerError())
 
 
 def body(error: APIError) -> dict[str, str]:
     return {"error": error.default_code, "error_description": str(error.detail)}
 
 
-def _plain(error: APIError) -> HttpResponse:
+def _plain(request: HttpRequest, error: APIError) -> HttpResponse:
+    """Answer without DRF; as a page to a browser, which sends no Authorization header."""
+    if "text/html" in request.headers.get("Accept", "") and "Authorization" not in request.headers:
+        page = loader.render_to_string("api/error_page.html", {"error": body(error)})
+        return HttpResponse(page, status=error.status_code, headers=error.headers)
     return JsonResponse(body(error), status=error.status_code, headers=error.headers)

@@ -70,7 +70,9 @@ class Page(BrowsableAPIRenderer):
         self.view = self.renderer_context["view"]
         succeeded = self.request.method == "POST" and self.response.status_code < 400
         template = self.success_template if succeeded else self.template
-        page = loader.render_to_string(template or self.template, self.describe(data), self.request)
+        page = loader.render_to_string(
+            template or self.template, self.describe(data), self.request._request
+        )
         self.response["Cache-Control"] = "no-store"  # a page says who is signed in
         return page
 

@@ -6,8 +6,7 @@ from django.views.generic import RedirectView
 
 from api.urls import urlpatterns as api_urlpatterns
 
-handler400 = "api.exceptions.bad_request"
-handler404 = "api.exceptions.not_found"
+handler400 = handler403 = handler404 = "api.exceptions.refused"
 handler500 = "api.exceptions.server_error"
 
 urlpatterns = [
