@@ -83,7 +83,7 @@ class Page(BrowsableAPIRenderer):
         session = self.session(data)
         return {
             "name": self.get_name(self.view),
-            "description": self.get_description(self.view, 200),
+            "description": _purpose(self.view),
             "origin": self.request.build_absolute_uri("/")[:-1],
             "response": self.response,
             "headers": self._headers(),
@@ -201,9 +201,13 @@ def _endpoint(name: str) -> dict[str, Any]:
     """Return path, methods and purpose of an endpoint, from its view."""
     path = reverse(name)
     view: APIView = resolve(path).func.view_class()  # type: ignore[attr-defined]
-    purpose = (view.__doc__ or "").strip().partition("\n")[0].replace("`", "")
     methods = [method for method in view.allowed_methods if method != "OPTIONS"]
-    return {"path": path, "methods": methods, "purpose": purpose}
+    return {"path": path, "methods": methods, "purpose": _purpose(view)}
+
+
+def _purpose(view: "APIView") -> str:
+    """Return what a view is for: the first line of its docstring."""
+    return (view.__doc__ or "").strip().partition("\n")[0].replace("`", "")
 
 
 def _access_token(data: Any) -> str | None:
