@@ -384,6 +384,8 @@ def test_unknown_path_is_a_page_too(browser: Browser, http: APIClient, path: str
     if response.status_code == 404:
         assert "There is nothing at this path." in response.content.decode()
         assert http.get(path).json()["error"] == "invalid_request"
+        header = {"Authorization": "Bearer x"}
+        assert browser.get(path, headers=header).json()["error"] == "invalid_request"
 
 
 def test_no_client_name_becomes_markup(browser: Browser, db: None) -> None:
