@@ -51,7 +51,7 @@ def is_generated(secret: str) -> bool:
     return _checksum(secret[:-CHECKSUM_LENGTH]) == secret[-CHECKSUM_LENGTH:]
 
 
-# A process computes one slow hash at a time, always in the same thread, which uses its 19 MiB again.
+# A process computes one slow hash at a time, in one thread, which uses its 19 MiB again and again.
 # The many threads of a server would each take as much and keep it; cores are used by processes.
 _slow_hashes = ThreadPoolExecutor(max_workers=1, thread_name_prefix="slow-hash")
 
