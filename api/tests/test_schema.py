@@ -111,7 +111,11 @@ def test_answer_is_as_documented(
     response = getattr(http, method)(path, **request)
     assert response.status_code == status
     media_type = response["Content-Type"].partition(";")[0]
-    validate(response.json(), documented["content"][media_type]["schema"])
+    content = documented["content"][media_type]
+    validate(response.json(), content["schema"])
+    if status >= 400:
+        codes = [example["value"]["error"] for example in content["examples"].values()]
+        assert response.json()["error"] in codes
     headers = documented.get("headers", {})
     sent = {name for name in ("Retry-After", "WWW-Authenticate") if name in response}
     assert sent == headers.keys() - {"Cache-Control"}
