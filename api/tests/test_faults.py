@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import sqlite3
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from api.tests.load import Load, assert_one_rotation_wins, call, log_in, visit
+from api.tests.needs import need
 from api.tests.server import GRANIAN, Server
 from api.tests.services import children, eventually
 
@@ -118,6 +120,7 @@ def read_only_workers(server: Server) -> tuple[str, ...]:
     """Return how to serve as somebody whom the modes of files stop, which root is not."""
     if os.getuid() != 0:
         return workers(server)
+    need(shutil.which("setpriv"), "setpriv")
     powerless = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", sys.executable)
     execute = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
     return ("-c", execute, *powerless, *workers(server))

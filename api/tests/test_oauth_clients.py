@@ -1,7 +1,6 @@
 """Clients that nobody here wrote, against the real server: the right secret, and a wrong one."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus
@@ -15,6 +14,7 @@ from oauthlib.oauth2 import BackendApplicationClient, InvalidClientError
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
+from api.tests.curl import curl
 from api.tests.server import Service
 
 Present = Callable[[str, str], dict[str, Any]]
@@ -78,13 +78,6 @@ def test_requests_oauthlib(
         assert call_private(service, session)["scope"] == "read"
         with pytest.raises(InvalidClientError):
             session.fetch_token(f"{service.url}/login", **present(service.client_id, WRONG))
-
-
-def curl(*arguments: str) -> tuple[int, dict[str, Any]]:
-    command = ["curl", "--silent", "--max-time", "10", "--write-out", "\n%{http_code}", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-    body, _, status = done.stdout.rpartition("\n")
-    return int(status), json.loads(body)
 
 
 def user(service: Service, secret: str) -> list[str]:

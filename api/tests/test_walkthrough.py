@@ -1,15 +1,13 @@
 """The walk-through, unchanged: five curl commands against what `manage.py demo` starts."""
 
-import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from api.tests.answers import INVALID_TOKEN
+from api.tests.curl import curl
 from api.tests.server import Server
 
 # The demo again, in a process whose clock is five minutes ahead.
@@ -22,14 +20,6 @@ import manage
 sys.argv = ["manage.py", "demo"]
 manage.main()
 """
-
-
-def curl(*arguments: str) -> tuple[int, Any]:
-    """Run curl and return the status and the body, which is JSON."""
-    command = ["curl", "--silent", "--max-time", "10", "--write-out", "\n%{http_code}", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-    body, _, status = done.stdout.rpartition("\n")
-    return int(status), json.loads(body)
 
 
 def test_five_commands_do_what_the_walk_through_says(tmp_path: Path) -> None:

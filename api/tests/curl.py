@@ -1,0 +1,17 @@
+"""The real curl."""
+
+import json
+import shutil
+import subprocess
+from typing import Any
+
+from api.tests.needs import need
+
+
+def curl(*arguments: str) -> tuple[int, Any]:
+    """Run curl and return the status and the body, which is JSON."""
+    need(shutil.which("curl"), "curl")
+    command = ["curl", "--silent", "--max-time", "10", "--write-out", "\n%{http_code}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    body, _, status = done.stdout.rpartition("\n")
+    return int(status), json.loads(body)
