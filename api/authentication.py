@@ -106,16 +106,24 @@ def authenticate_client(request: Request) -> credentials.Login:
     address = throttling.client_address(request._request)
     try:
         with throttling.attempt(request._request, {name for name, _ in readings}, costly=costly):
-            for client_id, secret in readings:
-                if login := credentials.check(client_id, secret):
-                    return login
-            raise InvalidClient(headers=BASIC_CHALLENGE if used_basic else None)
-    except InvalidClient:
-        audit.record("login_failed", client=readings[0][0], address=address)
+            return _check(readings, BASIC_CHALLENGE if used_basic else None)
+    except InvalidClient as error:
+        reason = str(error.__cause__)
+        audit.record("login_failed", client=readings[0][0], address=address, reason=reason)
         raise
     except SlowDown:
         audit.record("login_throttled", client=readings[0][0], address=address)
         raise
+
+
+def _check(readings: list[tuple[str, str]], challenge: dict[str, str] | None) -> credentials.Login:
+    """Return whom the first good reading belongs to. Raises `InvalidClient`."""
+    for client_id, secret in readings:
+        try:
+            return credentials.check(client_id, secret)
+        except credentials.BadCredentialsError as error:
+            refusal = error
+    raise InvalidClient(headers=challenge) from refusal
 
 
 def _presented(request: Request) -> tuple[list[tuple[str, str]], bool]:
@@ -151,11 +159,10 @@ class GuardedBackend(ModelBackend):
         address = throttling.client_address(request)
         try:
             with throttling.attempt(request, {username}, costly=not is_generated(password)):
-                login = credentials.check(username, password)
-                if login is None:
-                    raise InvalidClient
-        except InvalidClient:
-            audit.record("sign_in_failed", client=username, address=address)
+                login = _check([(username, password)], None)
+        except InvalidClient as error:
+            reason = str(error.__cause__)
+            audit.record("sign_in_failed", client=username, address=address, reason=reason)
             return None
         except SlowDown as error:
             audit.record("sign_in_throttled", client=username, address=address)

@@ -31,6 +31,10 @@ MARGIN = timedelta(seconds=10)  # for a login that began before another one upgr
 logger = logging.getLogger(__name__)
 
 
+class BadCredentialsError(Exception):
+    """A secret that is not the client's; the message says why, for the log and nobody else."""
+
+
 class SecretChangedError(Exception):
     """Somebody else changed the client's secret in the meantime."""
 
@@ -71,14 +75,22 @@ def scopes() -> list[Group]:
     return [group for group in Group.objects.order_by("name") if is_scope(group.name)]
 
 
-def check(client_id: str, secret: str) -> Login | None:
-    """Return who these credentials belong to, or `None`; whoever calls this guards it."""
+def check(client_id: str, secret: str) -> Login:
+    """Return who these credentials belong to; whoever calls this guards it.
+
+    Raises `BadCredentialsError`.
+    """
     if "\0" in client_id + secret:
-        return None  # PBKDF2 takes a secret with NUL bytes appended for the secret itself
+        # PBKDF2 takes a secret with NUL bytes appended for the secret itself.
+        raise BadCredentialsError("malformed")
     client = standing_for_login(client_id)
     matched = _match(secret, client.secrets if client else ())
-    if client is None or matched is None or not client.is_active:
-        return None
+    if client is None:
+        raise BadCredentialsError("unknown client")
+    if matched is None:
+        raise BadCredentialsError("wrong secret")
+    if not client.is_active:
+        raise BadCredentialsError("inactive client")
     if not is_generated(secret):
         matched = _upgrade(client, secret, matched)
     _mark_used(client)

@@ -1,9 +1,12 @@
 """How log lines are written: one event a line, whoever supplied the text in it."""
 
+import json
 import logging
 import re
+from typing import Any
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
 
 
 class LineFormatter(logging.Formatter):
@@ -20,6 +23,18 @@ class LineFormatter(logging.Formatter):
         return "\n".join(f"  {escape(line)}" for line in text.splitlines())
 
 
+class JSONFormatter(JsonFormatter):
+    """Leaves out the request that Django attaches: its text has the query, whatever is in that."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        reserved = [*RESERVED_ATTRS, "request"]
+        super().__init__(*args, reserved_attrs=reserved, json_serializer=_dumps, **kwargs)
+
+
+def _dumps(value: Any, **kwargs: Any) -> str:
+    return json.dumps(value, **kwargs).replace("\x7f", "\\u007f")  # the one it leaves
+
+
 class QueryFilter(logging.Filter):
     """Drops the query from runserver's access log: somebody may put a secret into a URL."""
 
@@ -33,4 +48,9 @@ class QueryFilter(logging.Filter):
 
 
 def escape(text: str) -> str:
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    """Escape what is not printable: line ends, control characters, changes of direction."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )

@@ -351,7 +351,7 @@ LOGGING = {
             "style": "{",
         },
         "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
+            "()": "authdemo.logs.JSONFormatter",
             "format": "{asctime}{levelname}{name}{message}",
             "style": "{",
         },
@@ -361,6 +361,5 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
-        "django.db.backends": {"level": "INFO"},  # below that, it logs session keys and hashes
     },
 }

@@ -322,5 +322,6 @@ def test_right_secret_with_nul_bytes_is_refused_even_where_pbkdf2_takes_it(
         response = post_form(GRANT, **basic("foo", "bar" + nuls))
         description = "The Basic credentials are malformed."
         assert_error(response, 400, "invalid_request", description)
-    assert secrets_of.check("foo", "bar" + nuls) is None
-    assert secrets_of.check("foo", "bar") is not None
+    with pytest.raises(secrets_of.BadCredentialsError):
+        secrets_of.check("foo", "bar" + nuls)
+    secrets_of.check("foo", "bar")
