@@ -1,1 +1,133 @@
-"""What must not be configured: system checks with stable ids."""
+"""What must not be configured: system checks with stable ids.
+
+`settings.py` refuses most of this at start. These checks hold whatever the settings came from, such
+as a module of one's own that imports ours and changes a line.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.hashers import get_hashers
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
+from django.db import DatabaseError, connection
+
+from api import keys
+from api.exceptions import NotReadyError
+from api.hashers import ChosenSecretHasher
+from api.models import SigningKey
+
+# OWASP's Password Storage Cheat Sheet: KiB of memory by number of passes, all equally strong.
+OWASP_ARGON2ID = {1: 47104, 2: 19456, 3: 12288, 4: 9216, 5: 7168}
+
+
+@register(Tags.security)
+def check_secret_key(**_kwargs: Any) -> list[CheckMessage]:
+    weak = [
+        key
+        for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+        if len(key) < 50 or len(set(key)) < 5 or key.startswith("django-insecure-")
+    ]
+    return weak[:1] and [
+        Error(
+            "A SECRET_KEY is short or a default: whoever guesses it can read the signing keys.",
+            hint="Set it to 50 random characters or more.",
+            id="api.E001",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_public_url(**_kwargs: Any) -> list[CheckMessage]:
+    if settings.IS_LOCAL or settings.PUBLIC_URL.startswith("https://"):
+        return []
+    return [
+        Error(
+            "PUBLIC_URL is http: secrets and tokens would cross the network in the clear.",
+            hint="Serve over https, and set PUBLIC_URL to the https address.",
+            id="api.E002",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_debug(**_kwargs: Any) -> list[CheckMessage]:
+    if settings.IS_LOCAL or not settings.DEBUG:
+        return []
+    return [
+        Error(
+            "DEBUG is on in public: error pages would show the settings and the requests.",
+            hint="Leave DEBUG out.",
+            id="api.E003",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_argon2_parameters(**_kwargs: Any) -> list[CheckMessage]:
+    """The hasher that Django gives to every password it sets is the first of its list."""
+    hasher = get_hashers()[0]
+    if isinstance(hasher, ChosenSecretHasher):
+        passes = min(hasher.time_cost, max(OWASP_ARGON2ID))
+        if passes >= 1 and hasher.memory_cost >= OWASP_ARGON2ID[passes]:
+            return []
+    return [
+        Error(
+            "Chosen secrets are not hashed with Argon2id as slow as OWASP recommends.",
+            hint="List api.hashers.ChosenSecretHasher first in PASSWORD_HASHERS, with a "
+            "memory_cost of 19456 KiB and a time_cost of 2 or more.",
+            id="api.E004",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_cookies(**_kwargs: Any) -> list[CheckMessage]:
+    if not settings.IS_HTTPS or (settings.SESSION_COOKIE_SECURE and settings.CSRF_COOKIE_SECURE):
+        return []
+    return [
+        Error(
+            "The session or the CSRF cookie would be sent over http too.",
+            hint="Set SESSION_COOKIE_SECURE and CSRF_COOKIE_SECURE to True.",
+            id="api.E005",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_shared_counters(**_kwargs: Any) -> list[CheckMessage]:
+    if settings.WORKERS < 2 or settings.REDIS_URL:
+        return []
+    return [
+        Warning(
+            f"Each of {settings.WORKERS} workers counts failed logins by itself, so that many "
+            "times the limit can be guessed.",
+            hint="Set REDIS_URL, so that they count together.",
+            id="api.W001",
+        )
+    ]
+
+
+@register(Tags.database)
+def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+    """Only where a database is asked about, and nothing where there are no tables yet."""
+    try:
+        if not databases or not _has_keys():
+            return []
+        keys.signing_key()
+    except NotReadyError:
+        return [
+            Warning(
+                "No signing key is usable: none was made, or they were encrypted with another "
+                "SECRET_KEY.",
+                hint="Run `manage.py rotatekeys --now`, or put the key that encrypted them into "
+                "SECRET_KEY_FALLBACKS.",
+                id="api.W002",
+            )
+        ]
+    except DatabaseError:
+        pass  # which is said by whatever command needs the database
+    return []
+
+
+def _has_keys() -> bool:
+    return SigningKey._meta.db_table in connection.introspection.table_names()

@@ -68,6 +68,14 @@ def boolean(name: str, *, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
 
 
+def number(name: str, default: int) -> int:
+    """Read a whole number, 0 or more."""
+    value: str = env.str(name, str(default))
+    if not (value.isascii() and value.isdigit()):
+        raise ImproperlyConfigured(f"{name} must be a number, 0 or more, not {value!r}.")
+    return int(value)
+
+
 # Where the service lives
 
 PUBLIC_URL = env.str("PUBLIC_URL", "http://localhost:8000").rstrip("/")
@@ -111,12 +119,7 @@ ALLOWED_HOSTS = [f"[{host}]" if ":" in host else host]
 if IS_LOCAL:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
 
-try:
-    TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0)
-except ValueError:
-    TRUSTED_PROXIES = -1
-if TRUSTED_PROXIES < 0:
-    raise ImproperlyConfigured("TRUSTED_PROXIES must be a number of proxies, 0 or more.")
+TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
 
 # Secrets
 
@@ -293,6 +296,7 @@ FAILED_LOGINS_PER_CLIENT = rate("FAILED_LOGINS_PER_CLIENT", "10/minute")
 FAILED_LOGINS_PER_ADDRESS = rate("FAILED_LOGINS_PER_ADDRESS", "100/minute")
 REGISTRATIONS_PER_ADDRESS = rate("REGISTRATIONS_PER_ADDRESS", "10/minute")
 REDIS_URL = redis_url()
+WORKERS = number("GRANIAN_WORKERS", 1)  # granian reads it too; for a system check
 
 # API
 

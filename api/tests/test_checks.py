@@ -1,0 +1,114 @@
+"""What must not be configured, and how that is told."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings as configured
+from django.core.checks import Tags, run_checks
+from pytest_django import Settings
+
+from api import keys
+from api.hashers import ChosenSecretHasher
+from api.models import SigningKey
+from api.tests.server import PROJECT
+
+
+def ids(databases: list[str] | None = None) -> list[str]:
+    tags = [Tags.database] if databases else [Tags.security]
+    messages = run_checks(tags=tags, databases=databases)
+    own = [message for message in messages if str(message.id).startswith("api.")]
+    assert all(message.hint for message in own)
+    return [str(message.id) for message in own]
+
+
+def test_settings_as_they_are_pass(db: None) -> None:
+    assert ids() == []
+    assert ids(["default"]) == []
+
+
+@pytest.mark.parametrize("key", ["short", "a" * 60, f"django-insecure-{'0123456789' * 5}"])
+@pytest.mark.parametrize("fallbacks", [False, True])
+def test_weak_secret_key(settings: Settings, key: str, fallbacks: bool) -> None:
+    settings.SECRET_KEY = configured.SECRET_KEY if fallbacks else key
+    settings.SECRET_KEY_FALLBACKS = [key] if fallbacks else []
+    assert ids() == ["api.E001"]
+
+
+def test_http_in_public(settings: Settings) -> None:
+    settings.PUBLIC_URL, settings.IS_LOCAL = "http://auth.example.com", False
+    assert ids() == ["api.E002"]
+
+
+def test_debug_in_public(settings: Settings) -> None:
+    settings.DEBUG, settings.IS_LOCAL = True, False
+    settings.PUBLIC_URL = "https://auth.example.com"
+    assert ids() == ["api.E003"]
+
+
+@pytest.mark.parametrize(
+    ("passes", "memory", "expected"),
+    [
+        (2, 19456, []),
+        (1, 47104, []),
+        (9, 7168, []),
+        (2, 19455, ["api.E004"]),
+        (0, 9**9, ["api.E004"]),
+    ],
+)
+def test_argon2_parameters(
+    monkeypatch: pytest.MonkeyPatch, passes: int, memory: int, expected: list[str]
+) -> None:
+    monkeypatch.setattr(ChosenSecretHasher, "time_cost", passes)
+    monkeypatch.setattr(ChosenSecretHasher, "memory_cost", memory)
+    assert ids() == expected
+
+
+def test_another_hasher_first(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = list(reversed(settings.PASSWORD_HASHERS))
+    assert ids() == ["api.E004"]
+
+
+@pytest.mark.parametrize("name", ["SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"])
+def test_cookies_that_are_not_secure(settings: Settings, name: str) -> None:
+    settings.IS_HTTPS = settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+    setattr(settings, name, False)
+    assert ids() == ["api.E005"]
+
+
+@pytest.mark.parametrize(("redis_url", "expected"), [("", ["api.W001"]), ("redis://", [])])
+def test_workers_that_count_by_themselves(
+    settings: Settings, redis_url: str, expected: list[str]
+) -> None:
+    settings.WORKERS, settings.REDIS_URL = 2, redis_url
+    assert ids() == expected
+
+
+def test_no_signing_key(db: None) -> None:
+    SigningKey.objects.all().delete()
+    keys.forget()
+    assert ids(["default"]) == ["api.W002"]
+
+
+def test_signing_key_of_another_secret_key(db: None, settings: Settings) -> None:
+    settings.SECRET_KEY = "another secret key that nothing here was ever encrypted with"
+    keys.forget()
+    assert ids(["default"]) == ["api.W002"]
+
+
+def test_public_settings_pass_the_deployment_checks() -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PUBLIC_URL": "https://auth.example.com",
+        "SECRET_KEY": "a secret key for the checks that tests make, of 50 and more",
+    }
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
