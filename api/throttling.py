@@ -37,8 +37,8 @@ from api.exceptions import InvalidClient, SlowDown, Unavailable
 LEASE = 5  # seconds; longer than an attempt takes, the deadline of a frozen database included
 PATIENCE = 2 * LEASE  # seconds an attempt waits for places before it to be left, or to run out
 POLL = 0.01  # seconds
-STORE_PAUSE = 5.0  # seconds between attempts to reach a counter store that failed
-STORE_TIMEOUT = 0.25  # seconds
+STORE_PAUSE = 3.0  # seconds between attempts to reach a counter store that failed
+STORE_TIMEOUT = 0.5  # seconds
 SWEEP_INTERVAL = 10.0  # seconds
 LOG_INTERVAL = 60.0  # seconds
 logger = logging.getLogger(__name__)
