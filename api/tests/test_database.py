@@ -14,7 +14,7 @@ import pytest
 from api.tests.load import Load, assert_one_rotation_wins, call, log_in
 from api.tests.needs import need
 from api.tests.server import GRANIAN, Server
-from api.tests.services import Network, PostgreSQL
+from api.tests.services import Network, PostgreSQL, eventually
 
 pytestmark = [pytest.mark.fault, pytest.mark.postgres]
 NEED_DATABASE = ("login", "private")
@@ -106,7 +106,8 @@ def cut(network: Network) -> Iterator[None]:
 def outlast(load: Load, fault: AbstractContextManager[None], seconds: float) -> None:
     """Call through a fault of so many seconds, from just before until after the recovery."""
     with load.running():
-        time.sleep(0.5)
+        eventually(lambda: load.server.log.count("Started worker-") == 2)
+        time.sleep(1)  # so that both workers have the keys
         failed = time.monotonic()
         with fault:
             time.sleep(seconds)
@@ -160,6 +161,7 @@ def test_connections_that_died_unnoticed_cost_no_answer(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = 'authdemo' AND pid <> pg_backend_pid()"
             )
+            time.sleep(0.5)  # they end after the statement has
     assert calls.statuses(*NEED_DATABASE).keys() == {200}
 
 

@@ -52,7 +52,7 @@ def database(server: Server) -> Path:
 
 
 def workers(server: Server) -> tuple[str, ...]:
-    two = ("--workers", "2", "--respawn-failed-workers", "--respawn-interval", "0.5")
+    two = ("--workers", "2", "--respawn-failed-workers")
     # A worker that is told to stop while it starts does not hear it.
     return (*GRANIAN, "--port", str(server.port), *two, "--workers-kill-timeout", "2")
 
