@@ -155,7 +155,7 @@ def test_table_of_settings_is_complete_and_its_defaults_are_true() -> None:
     read: dict[str, object] = {}
     tree = ast.parse((PROJECT / "authdemo" / "settings.py").read_text())
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        readers = r"env\.\w+|one_of|rate|boolean"
+        readers = r"env\.\w+|one_of|rate|boolean|number"
         if re.fullmatch(readers, ast.unparse(call.func)) and isinstance(call.args[0], ast.Constant):
             default = [*call.args[1:2], *(keyword.value for keyword in call.keywords)][0]
             known = isinstance(default, ast.Constant)

@@ -111,10 +111,8 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
         refused({"DEBUG": "maybe"}, "DEBUG must be true or false, not 'maybe'."),
         refused({**PUBLIC, "DEBUG": "true"}, "DEBUG must be off when PUBLIC_URL is public."),
         *[
-            refused(
-                {"TRUSTED_PROXIES": value},
-                "TRUSTED_PROXIES must be a number of proxies, 0 or more.",
-            )
+            refused({name: value}, f"{name} must be a number, 0 or more, not {value!r}.")
+            for name in ("TRUSTED_PROXIES", "GRANIAN_WORKERS")
             for value in ("-1", "one", "1.5", "")
         ],
         *[
