@@ -88,6 +88,10 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ends_at = credentials.grace_end(client)
         return f"good until {_moment(ends_at)}" if ends_at else "none is good"
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Filter by what the list offers; by `password__startswith` one could read a hash."""
+        return lookup in {"is_active__exact", "scope", "last_used"}
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
         return super().get_queryset(request).prefetch_related("groups")
 
@@ -147,6 +151,9 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             _record(request, "client_created", client=obj.username)
             return
         changed = set(form.changed_data)
+        dropped = set(form.initial["groups"]) - set(form.cleaned_data["groups"])
+        if dropped or ("is_active" in changed and not obj.is_active):
+            tokens.revoke_all(obj.pk)  # they would say what is no longer so, or come back to life
         # Only what was edited: a whole row would bring back a secret that has just been rotated.
         obj.save(update_fields=changed - {"groups"})
         if "is_active" in changed:
@@ -230,6 +237,9 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         with transaction.atomic():
             clients = queryset.filter(is_active=not to)
             switched = list(clients.select_for_update())
+            if not to:
+                for client in switched:
+                    tokens.revoke_all(client.pk)  # they would come back to life with the client
             clients.update(is_active=to)
             message = "Activated." if to else "Deactivated."
             LogEntry.objects.log_actions(staff, switched, CHANGE, message)
@@ -287,6 +297,10 @@ class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Offer no filter; by `private_jwk__startswith` one could read a key."""
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SigningKey]:

@@ -166,7 +166,8 @@ def rotate(*, immediately: bool = False) -> SigningKey:
     """Make a new key with the algorithm of `JWT_ALGORITHM` and return it.
 
     It signs after `PUBLISH_AHEAD`, and the others verify until the last token they can have signed
-    has expired. With `immediately`, for a leaked key, it signs now and the others are dropped now.
+    has expired. With `immediately`, for a leaked key, it signs now and the others are dropped now,
+    also where a clock is behind.
     Raises `RotationPendingError` if an earlier rotation is still under way.
     """
     with transaction.atomic():
@@ -183,7 +184,7 @@ def rotate(*, immediately: bool = False) -> SigningKey:
         signs_from = now if immediately or first else now + PUBLISH_AHEAD
         last_expiry = signs_from + api_settings.ACCESS_TOKEN_LIFETIME + LEEWAY
         if immediately:
-            others.update(verifies_until=now)
+            others.update(verifies_until=now - LEEWAY)
         else:
             others.filter(verifies_until=None).update(verifies_until=last_expiry)
         key = _generate(settings.JWT_ALGORITHM)

@@ -4,6 +4,7 @@ DRF's browsable API with templates of our own. DRF's have neither a language nor
 need jQuery, and are laid out by inline styles, which our Content-Security-Policy forbids.
 """
 
+import shlex
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -85,6 +86,7 @@ class Page(BrowsableAPIRenderer):
             "name": self.get_name(self.view),
             "description": _purpose(self.view),
             "origin": self.request.build_absolute_uri("/")[:-1],
+            "address": shlex.quote(self.request.build_absolute_uri()),
             "response": self.response,
             "headers": self._headers(),
             "content": self._content(data),

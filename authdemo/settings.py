@@ -91,7 +91,7 @@ def parse_public_url() -> tuple[str, str]:
     is_origin = url.scheme in {"http", "https"} and f"{url.scheme}://{url.netloc}" == PUBLIC_URL
     # A `*` or a leading dot would be a pattern in ALLOWED_HOSTS.
     is_host = re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+", host)
-    if not is_host or not is_origin or "@" in url.netloc:
+    if not is_host or not is_origin or "@" in url.netloc or url.netloc.endswith(":"):
         raise ImproperlyConfigured(
             "PUBLIC_URL must be an http or https origin such as 'https://auth.example.com'."
         )
@@ -327,6 +327,8 @@ SPECTACULAR_SETTINGS = {
 SESSION_COOKIE_AGE = 60 * 60  # seconds; a staff session is short
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+if IS_HTTPS:  # no other host of the domain can set a cookie of such a name
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 CSRF_FAILURE_VIEW = "api.exceptions.csrf_refused"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_REFERRER_POLICY = "same-origin"

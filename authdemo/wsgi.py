@@ -12,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
+MAX_CONTENT_TYPE = 256  # characters; Django's parser takes time with the square of them
+MAX_DIGITS = 18  # of a length; more are no number that a body has
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "authdemo.settings")
 
 try:
@@ -21,22 +23,29 @@ except ImproperlyConfigured as error:
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Give Django the request without two things that it has no answer for.
+    """Give Django the request without the things that it has no answer for.
 
     It reads the whole request, the query too, with whatever codec a Content-Type names, rot13
-    included, and it takes a body of unknown length for an empty one.
+    included, and takes seconds over a long one. It takes a body of unknown length for an empty one,
+    and reads any length of an upload. Of a body that is too large it gets enough to see that.
     """
     if not _is_utf8(environ.get("CONTENT_TYPE", "")):
         environ["CONTENT_TYPE"] = "application/octet-stream"
-    if environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH"):
-        body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
+    length = environ.get("CONTENT_LENGTH", "")
+    if not length and environ.get("wsgi.input_terminated"):
+        body = environ["wsgi.input"].read(most)
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
+    elif length.isdecimal() and (len(length) > MAX_DIGITS or int(length) > most):
+        environ["CONTENT_LENGTH"] = str(most)
     return _django(environ, start_response)
 
 
 def _is_utf8(content_type: str) -> bool:
     """Tell whether a body of this type is text in UTF-8; no media type of ours is anything else."""
+    if len(content_type) > MAX_CONTENT_TYPE:
+        return False
     try:
         charset = parse_header_parameters(content_type)[1].get("charset", "utf-8")
         return codecs.lookup(charset).name in {"utf-8", "ascii"}

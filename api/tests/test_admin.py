@@ -356,6 +356,48 @@ def test_saving_a_client_never_brings_back_a_secret_that_was_just_rotated(
 # Other acts
 
 
+@pytest.mark.parametrize("groups", [["write"], []], ids=["one", "all"])
+def test_taking_a_scope_away_ends_the_tokens_that_have_it(
+    admin: Browser,
+    http: APIClient,
+    client_row: Client,
+    get_token: Callable[[], str],
+    groups: list[str],
+) -> None:
+    token = get_token()
+    kept = [group.pk for group in client_row.groups.all()]
+    form = {"first_name": "Another name", "is_active": "on"}
+    assert admin.post(page_of(client_row), {**form, "groups": kept}).status_code == 302
+    assert is_good(http, token)
+    kept = [group.pk for group in client_row.groups.filter(name__in=groups)]
+    assert admin.post(page_of(client_row), {**form, "groups": kept}).status_code == 302
+    assert not is_good(http, token)
+
+
+def test_switching_a_client_off_on_its_page_ends_its_tokens_for_good(
+    admin: Browser, http: APIClient, client_row: Client, get_token: Callable[[], str]
+) -> None:
+    token = get_token()
+    groups = [group.pk for group in client_row.groups.all()]
+    for active in ({}, {"is_active": "on"}):
+        form = {"first_name": "Reporting", "groups": groups, **active}
+        assert admin.post(page_of(client_row), form).status_code == 302
+        assert not is_good(http, token)
+    assert is_good(http, get_token())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        LIST + "?password__startswith=argon2",
+        LIST + "?email__startswith=a",
+        "/admin/api/signingkey/?private_jwk__startswith=g",
+    ],
+)
+def test_no_list_is_filtered_by_what_it_does_not_show(admin: Browser, path: str) -> None:
+    assert admin.get(path).status_code == 400
+
+
 def test_revoking_all_tokens_ends_them_and_leaves_the_secret(
     admin: Browser,
     http: APIClient,
@@ -394,7 +436,8 @@ def test_bulk_actions_switch_clients_off_and_on(
     assert (entry.object_id, entry.change_message) == (str(client_row.pk), "Deactivated.")
     admin.post(LIST, {"action": "activate", **both})
     assert Client.objects.filter(is_active=True).count() == 2
-    assert is_good(http, token)
+    assert not is_good(http, token)  # what was ended does not come back
+    assert is_good(http, get_token())
     assert LogEntry.objects.filter(change_message="Activated.").count() == 2
 
 

@@ -130,9 +130,9 @@ def test_rotatesecret_says_why_not_and_does_nothing(
 
 @pytest.fixture
 def half_expired(credentials: dict[str, str]) -> None:
-    """Of each kind one row that has expired, and one that has not."""
+    """Of each kind one row that has expired, and one that has not where a clock is behind."""
     now = timezone.now()
-    for client_id, ends_in in (("old", -1), ("current", 60)):
+    for client_id, ends_in in (("old", -11), ("current", -9)):
         client, _ = create_client(client_id)
         rotate_secret(client, grace=timedelta(hours=1))
         expires_at = now + timedelta(seconds=ends_in)

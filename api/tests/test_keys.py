@@ -171,6 +171,17 @@ def test_rotation_at_once_ends_every_earlier_token(http: APIClient, get_token: G
     assert pending != new
 
 
+def test_rotation_at_once_ends_every_earlier_token_where_a_clock_is_behind_too(
+    http: APIClient, get_token: GetToken, clock: Traveller
+) -> None:
+    before = get_token()
+    new = keys.rotate(immediately=True).kid
+    clock.shift(1 - keys.LEEWAY.total_seconds())
+    assert status(http, before) == 401
+    after = get_token()
+    assert (kid_of(after), status(http, after)) == (new, 200)
+
+
 def test_key_that_has_ended_is_not_remembered_as_good(
     http: APIClient, get_token: GetToken, clock: Traveller, uptime: list[float]
 ) -> None:

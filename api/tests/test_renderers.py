@@ -1,6 +1,8 @@
 """What a browser gets, what a program gets, and that neither gets the other's."""
 
+import html
 import re
+import shlex
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -400,6 +402,17 @@ def test_no_client_name_becomes_markup(browser: Browser, db: None) -> None:
 def test_no_path_becomes_markup(browser: Browser) -> None:
     page = browser.get('/private?"><script>alert(1)</script>').content.decode()
     assert "<script>" not in page
+
+
+def test_command_for_a_program_runs_nothing_that_the_query_brings(browser: Browser) -> None:
+    query = "x=1;id&y=$(id)&z='`id`'"
+    page = browser.get(f"/public?{query}").content.decode()
+    command = re.search(r'id="command">(.+?)</code>', page)
+    assert command
+    words = shlex.split(html.unescape(command[1]), comments=True)
+    assert words[0] == "curl"
+    assert len(words) == 2
+    assert words[1].startswith("http://testserver/public?x=1;id&")
 
 
 # Pages of a service whose database is down

@@ -80,6 +80,7 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
                 "https://auth.example.com?query",
                 "https://auth.example.com#fragment",
                 "https://auth.example.com:port",
+                "https://auth.example.com:",
                 "https://auth.example.com:99999",
                 "https://[::1",
                 "https://*",

@@ -85,6 +85,30 @@ def test_body_in_another_charset_is_415_and_its_query_is_read_all_the_same(
     assert status == 200
 
 
+@pytest.mark.django_db
+def test_long_content_type_is_not_even_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(value: str) -> Any:
+        raise AssertionError("Django's parser takes time with the square of the length.")
+
+    monkeypatch.setattr("authdemo.wsgi.parse_header_parameters", parse)
+    body = {"wsgi.input": io.BytesIO(b"{}"), "CONTENT_LENGTH": "2"}
+    content_type = JSON + ";" * 250
+    assert send("POST", "/login", CONTENT_TYPE=content_type, **body) == unsupported()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("length", ["10000000", "9" * 5000])
+def test_upload_is_read_no_further_than_64_kib(length: str) -> None:
+    body = Body(b"--x\r\n" + b" " * 10_000_000)
+    form = {"CONTENT_TYPE": "multipart/form-data; boundary=x", "CONTENT_LENGTH": length}
+    environ = {"wsgi.input": body, "REQUEST_METHOD": "POST", "PATH_INFO": "/admin/login/", **form}
+    setup_testing_defaults(environ)
+    statuses: list[str] = []
+    application(environ, lambda status, _headers: statuses.append(status))
+    assert statuses[0].split()[0] in {"400", "403"}
+    assert body.taken <= 64 * 1024 + 1
+
+
 @pytest.mark.parametrize(
     "content_type",
     [JSON, f"{JSON}; charset=utf-8", f'{JSON};charset="UTF8"', f"{JSON}; charset=us-ascii"],

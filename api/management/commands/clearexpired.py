@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from api.keys import LEEWAY
 from api.models import RetiredSecret, RevokedToken, SigningKey
 
 
@@ -16,11 +17,11 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="count, and delete nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        now = timezone.now()
+        then = timezone.now() - LEEWAY  # expired on every machine, also where a clock is behind
         for expired in (
-            RetiredSecret.objects.filter(expires_at__lte=now),
-            RevokedToken.objects.filter(expires_at__lte=now),
-            SigningKey.objects.filter(verifies_until__lte=now),
+            RetiredSecret.objects.filter(expires_at__lte=then),
+            RevokedToken.objects.filter(expires_at__lte=then),
+            SigningKey.objects.filter(verifies_until__lte=then),
         ):
             name = expired.model._meta.verbose_name_plural
             count = expired.count() if options["dry_run"] else expired.delete()[0]
