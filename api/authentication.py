@@ -105,7 +105,12 @@ def authenticate_client(request: Request) -> credentials.Login:
     costly = not all(is_generated(secret) for _, secret in readings)
     address = throttling.client_address(request._request)
     try:
-        with throttling.attempt(request._request, {name for name, _ in readings}, costly=costly):
+        with throttling.attempt(
+            request._request,
+            {client_id for client_id, _ in readings},
+            costly=costly,
+            guesses=len(readings),
+        ):
             return _check(readings, BASIC_CHALLENGE if used_basic else None)
     except InvalidClient as error:
         reason = str(error.__cause__)
@@ -170,4 +175,5 @@ class GuardedBackend(ModelBackend):
             raise ValidationError(
                 f"Too many failed sign-ins. Try again in {seconds} seconds."
             ) from None
+        audit.record("signed_in", client=username, address=address)
         return User.objects.get(pk=login.client.pk)

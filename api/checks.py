@@ -7,14 +7,15 @@ as a module of one's own that imports ours and changes a line.
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.hashers import get_hashers
+from django.contrib.auth.hashers import check_password, get_hashers
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 from django.db import DatabaseError, connection
 
 from api import keys
 from api.exceptions import NotReadyError
 from api.hashers import ChosenSecretHasher
-from api.models import SigningKey
+from api.management.commands.demo import CLIENT_ID, CLIENT_SECRET
+from api.models import Client, SigningKey
 
 # OWASP's Password Storage Cheat Sheet: KiB of memory by number of passes, all equally strong.
 OWASP_ARGON2ID = {1: 47104, 2: 19456, 3: 12288, 4: 9216, 5: 7168}
@@ -127,6 +128,26 @@ def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
     except DatabaseError:
         pass  # which is said by whatever command needs the database
     return []
+
+
+@register(Tags.database)
+def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+    """The demo's database may be taken to a public place, and its secret is known to everybody."""
+    if settings.IS_LOCAL or not databases:
+        return []
+    try:
+        found = Client.objects.filter(username=CLIENT_ID, is_active=True).first()
+    except DatabaseError:
+        return []
+    if found is None or not check_password(CLIENT_SECRET, found.password):
+        return []
+    return [
+        Error(
+            f"Client {CLIENT_ID} has the secret that the demo gave it.",
+            hint="Delete or deactivate it while PUBLIC_URL is local, or rotate its secret.",
+            id="api.E006",
+        )
+    ]
 
 
 def _has_keys() -> bool:

@@ -75,6 +75,12 @@ def scopes() -> list[Group]:
     return [group for group in Group.objects.order_by("name") if is_scope(group.name)]
 
 
+def current_scopes(client_id: str) -> set[str]:
+    """Return the scopes that a client has at this moment; its token may name one that it had."""
+    client = standing_for_login(client_id)
+    return set(filter(is_scope, client.groups)) if client else set()
+
+
 def check(client_id: str, secret: str) -> Login:
     """Return who these credentials belong to; whoever calls this guards it.
 

@@ -82,10 +82,20 @@ class TokenSerializer(Parameters):
     token_type_hint = TextField(required=False)
 
 
+class NameField(TextField):
+    """A name to show people: nothing in it that changes how what stands around it is read."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if not text.isprintable():
+            self.fail("invalid")
+        return text
+
+
 class RegistrationSerializer(Parameters):
     """The client metadata that is honoured (RFC 7591 §2)."""
 
-    client_name = TextField(required=False, default="", max_length=150)
+    client_name = NameField(required=False, default="", max_length=150)
     scope = TextField(required=False, default="", max_length=4096)
 
 

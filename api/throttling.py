@@ -184,8 +184,8 @@ class Bucket:
         window = _parse(self.rate).get_expiry()
         return min(window, counters().expires_in(f"failures/{self.key}"))
 
-    def fail(self) -> int:
-        return counters().add(f"failures/{self.key}", 1, _parse(self.rate).get_expiry())
+    def fail(self, guesses: int = 1) -> int:
+        return counters().add(f"failures/{self.key}", guesses, _parse(self.rate).get_expiry())
 
     def take_place(self, period: int) -> int:
         """Take a place, and return how many are taken."""
@@ -207,12 +207,15 @@ _parse = lru_cache(maxsize=16)(parse)
 
 
 @contextmanager
-def attempt(request: HttpRequest, client_ids: Iterable[str], *, costly: bool) -> Iterator[None]:
+def attempt(
+    request: HttpRequest, client_ids: Iterable[str], *, costly: bool, guesses: int = 1
+) -> Iterator[None]:
     """Guard one login: the body of the `with` raises `InvalidClient` if it fails.
 
     Raises `SlowDown` before the body runs where there were too many failures. `costly` says that
     the body computes a slow hash. One that does not is no guess that could succeed, so it takes no
     place beforehand; its failure is counted all the same, and not told where it is one too many.
+    `guesses` is how many secrets the body tries.
     """
     network = _network(client_address(request))
     digests = (hashlib.sha256(client_id.encode()).hexdigest() for client_id in client_ids)
@@ -223,7 +226,7 @@ def attempt(request: HttpRequest, client_ids: Iterable[str], *, costly: bool) ->
     try:
         yield
     except InvalidClient:
-        _refuse([bucket for bucket in buckets if bucket.fail() > bucket.limit])
+        _refuse([bucket for bucket in buckets if bucket.fail(guesses) > bucket.limit])
         raise
     finally:
         if period is not None:

@@ -211,7 +211,8 @@ class RegisterView(FormView):
             metadata = RegistrationSerializer.read(request.data)
         except ValidationError as error:
             raise InvalidClientMetadata from error
-        granted = scopes_of(request)
+        if granted := scopes_of(request):
+            granted &= credentials.current_scopes(request.user.get_username())
         if REGISTER not in granted:
             throttling.count_registration(request._request)
         scopes = sorted(granted & set(metadata["scope"].split()))

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from pytest_django import Settings
 from rest_framework.test import APIClient
@@ -77,6 +78,13 @@ def test_throttled_login_is_told(
     for _ in range(2):
         http.post("/login", wrong, format="json")
     assert events()[1:] == ['login_throttled client="reporting" address="127.0.0.1"']
+
+
+def test_sign_in_is_told(http: APIClient, events: Callable[[], list[str]], db: None) -> None:
+    User.objects.create_superuser("boss", password="a password of theirs")
+    form = {"username": "boss", "password": "a password of theirs"}
+    http.post("/admin/login/?next=/admin/", form)
+    assert events() == ['signed_in client="boss" address="127.0.0.1"']
 
 
 def test_sign_in_that_failed_is_told(

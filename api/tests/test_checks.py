@@ -10,6 +10,7 @@ from django.core.checks import Tags, run_checks
 from pytest_django import Settings
 
 from api import keys
+from api.credentials import create_client
 from api.hashers import ChosenSecretHasher
 from api.models import SigningKey
 from api.tests.server import PROJECT
@@ -95,6 +96,15 @@ def test_signing_key_of_another_secret_key(db: None, settings: Settings) -> None
     settings.SECRET_KEY = "another secret key that nothing here was ever encrypted with"
     keys.forget()
     assert ids(["default"]) == ["api.W002"]
+
+
+@pytest.mark.parametrize(("secret", "expected"), [("bar", ["api.E006"]), ("other", [])])
+def test_secret_of_the_demo_in_public(
+    db: None, settings: Settings, secret: str, expected: list[str]
+) -> None:
+    settings.IS_LOCAL = False
+    create_client("foo", secret=secret)
+    assert ids(["default"]) == expected
 
 
 def test_public_settings_pass_the_deployment_checks() -> None:

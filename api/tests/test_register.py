@@ -56,6 +56,13 @@ def test_registered_client_is_told_what_rfc_7591_asks(http: APIClient) -> None:
     assert response["Pragma"] == "no-cache"
 
 
+def test_scope_that_was_taken_away_is_not_passed_on(http: APIClient, login: Login) -> None:
+    token = login("register", "read")
+    Group.objects.get(name="read").delete()
+    response = register(http, token, scope="read register")
+    assert (response.status_code, response.json()["scope"]) == (201, "register")
+
+
 @pytest.mark.django_db
 def test_registered_client_can_log_in_as_it_was_told(http: APIClient) -> None:
     body = register(http).json()
@@ -178,6 +185,8 @@ def test_registrations_of_an_address_are_limited_but_not_those_of_the_scope_regi
         pytest.param({"client_name": "x" * 151}, id="name-too-long"),
         pytest.param({"client_name": ["x"]}, id="name-array"),
         pytest.param({"client_name": "a\0b"}, id="name-nul"),
+        pytest.param({"client_name": "a\nb"}, id="name-of-two-lines"),
+        pytest.param({"client_name": "a\u202eb"}, id="name-that-turns-the-text-round"),
         pytest.param({"scope": ["read"]}, id="scope-array"),
         pytest.param({"scope": "x" * 4097}, id="scope-too-long"),
     ],

@@ -22,7 +22,7 @@ from rest_framework.test import APIClient
 from api import throttling
 from api.credentials import create_client
 from api.hashers import ChosenSecretHasher
-from api.tests.answers import assert_error
+from api.tests.answers import assert_error, basic
 from api.tests.load import log_in
 from api.tests.needs import need
 from api.tests.server import GRANIAN, Server
@@ -87,6 +87,14 @@ def test_retry_after_is_kept_to_the_second(
         assert attempt(http, credentials) == 429
         clock.shift(timedelta(seconds=1))
         assert attempt(http, credentials) == 200
+
+
+def test_header_that_can_be_read_in_two_ways_is_two_guesses(http: APIClient, db: None) -> None:
+    statuses = [
+        http.post("/login", {}, format="json", headers=basic("foo", f"a%2B{number}")).status_code
+        for number in range(6)
+    ]
+    assert statuses == [401] * 5 + [429]
 
 
 def test_no_hash_is_computed_over_the_limit(
