@@ -36,7 +36,7 @@ from api.exceptions import InvalidClient, SlowDown, Unavailable
 
 LEASE = 5  # seconds; longer than an attempt takes, the deadline of a frozen database included
 PATIENCE = 2 * LEASE  # seconds an attempt waits for places before it to be left, or to run out
-POLL = 0.01  # seconds
+POLL = 0.02  # seconds; a slow hash takes about as long
 STORE_PAUSE = 3.0  # seconds between attempts to reach a counter store that failed
 STORE_TIMEOUT = 0.5  # seconds
 SWEEP_INTERVAL = 10.0  # seconds
@@ -189,15 +189,20 @@ class Bucket:
 
     def take_place(self, period: int) -> int:
         """Take a place, and return how many are taken."""
-        taken = self._add_place(period, 1)
-        beside = (counters().get(self._places(period + step)) for step in (-1, 1))
-        return taken + sum(beside)
+        return self._add_place(period, 1) + self._places_beside(period)
+
+    def has_room(self, period: int) -> bool:
+        taken = counters().get(self._places(period)) + self._places_beside(period)
+        return taken + self.failures < self.limit
 
     def leave_place(self, period: int) -> None:
         self._add_place(period, -1)
 
     def _add_place(self, period: int, amount: int) -> int:
         return counters().add(self._places(period), amount, 3 * LEASE)
+
+    def _places_beside(self, period: int) -> int:
+        return sum(counters().get(self._places(period + step)) for step in (-1, 1))
 
     def _places(self, period: int) -> str:
         return f"places/{period}/{self.key}"
@@ -250,24 +255,33 @@ def _take_places(buckets: list[Bucket]) -> int:
     """Wait until failures and attempts in flight are together within every limit.
 
     A failure is counted before its place is left, and places are read before failures, so that the
-    sum is never too small. Returns the lease period in which the places were taken.
+    sum is never too small. Who has to wait looks for room and takes nothing: many who took places
+    only to give them back would see no room but each other's. Returns the lease period in which
+    the places were taken.
     """
     deadline = time.monotonic() + PATIENCE
-    while True:
-        period = int(time.time() // LEASE)
-        taken = []
-        for bucket in buckets:
-            taken.append(bucket)
-            if bucket.take_place(period) + bucket.failures > bucket.limit:
+    while not _try_places(buckets, period := _period()):
+        while True:
+            if time.monotonic() > deadline:
+                raise Unavailable
+            time.sleep(POLL)
+            _refuse([bucket for bucket in buckets if bucket.failures >= bucket.limit])
+            if all(bucket.has_room(_period()) for bucket in buckets):
                 break
-        else:
-            return period
-        for bucket in taken:
-            bucket.leave_place(period)
-        _refuse([bucket for bucket in buckets if bucket.failures >= bucket.limit])
-        if time.monotonic() > deadline:
-            raise Unavailable
-        time.sleep(POLL)
+    return period
+
+
+def _try_places(buckets: list[Bucket], period: int) -> bool:
+    for number, bucket in enumerate(buckets, 1):
+        if bucket.take_place(period) + bucket.failures > bucket.limit:
+            for taken in buckets[:number]:
+                taken.leave_place(period)
+            return False
+    return True
+
+
+def _period() -> int:
+    return int(time.time() // LEASE)
 
 
 @lru_cache(maxsize=1024)
