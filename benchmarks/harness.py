@@ -1,0 +1,269 @@
+"""Start a server as its users would, load it, and read from the kernel what that cost.
+
+Servers and load generator are kept on processors of their own, so that neither takes the other's
+time. What a server costs is what the kernel charged to its process and the children of it.
+"""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from math import ceil
+from pathlib import Path
+from typing import IO, Any
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parent
+RESULTS = HERE / "results"
+SECRET_KEY = "a key for the servers that benchmarks start, no secret at all"
+CONNECTIONS = 8
+PATIENCE = 60.0  # seconds that anything here waits for a server
+LIMIT = 900.0  # seconds after which a command has hung
+TICKS = os.sysconf("SC_CLK_TCK")
+
+# One Python thread leaves nobody to wait for the interpreter's lock, and two threads of the
+# server's own read and write meanwhile: on one core the best of what was tried.
+GRANIAN = (
+    *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"),
+    *("--blocking-threads", "1", "--runtime-threads", "2"),
+)
+
+
+def processors(servers: int = 1) -> tuple[list[int], int]:
+    """Return the processors for so many server processes, and the load generator's.
+
+    The last one is the load generator's, and a server's too only where there are too few.
+    """
+    available = sorted(os.sched_getaffinity(0))
+    return available[:servers], available[-1]
+
+
+def end_in_order() -> None:
+    """Let a request to terminate end the servers and drop the databases as well."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+
+
+# Requests
+
+
+@dataclass(frozen=True)
+class Request:
+    """An HTTP request, to be sent one at a time or under load."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @classmethod
+    def post_json(cls, path: str, content: Mapping[str, str]) -> "Request":
+        body = json.dumps(content).encode()
+        return cls("POST", path, {"Content-Type": "application/json"}, body)
+
+    @property
+    def raw(self) -> bytes:
+        headers = {"Host": "localhost", **self.headers}
+        if self.body:
+            headers["Content-Length"] = str(len(self.body))
+        lines = [f"{self.method} {self.path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
+        return "\r\n".join([*lines, "", ""]).encode() + self.body
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Caller:
+    """One keep-alive connection to a server."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+
+    def __call__(self, request: Request) -> Answer:
+        headers = {"Host": "localhost", **request.headers}
+        self.connection.request(request.method, request.path, request.body or None, headers)
+        response = self.connection.getresponse()
+        return Answer(response.status, response.read())
+
+
+# Servers
+
+
+class Server:
+    """A running server, and what the kernel says of it and its children."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.port = port
+        self.call = Caller(port)
+
+    def tree(self) -> list[int]:
+        """Return the process and all its descendants."""
+        found = [self.process.pid]
+        for pid in found:
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += map(int, children.read_text().split())
+        return found
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that the tree has used, in user mode and in the kernel's."""
+        used = 0
+        for pid in self.tree():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            used += int(fields[11]) + int(fields[12])  # utime, stime: proc(5) counts from the state
+        return used / TICKS
+
+    def memory(self, kind: str) -> list[int]:
+        """Return each process's memory in bytes; `VmHWM` is its peak, `VmRSS` what it has now."""
+        status = (Path(f"/proc/{pid}/status").read_text() for pid in self.tree())
+        kilobytes = (re.search(rf"^{kind}:\s+(\d+) kB", text, re.MULTILINE) for text in status)
+        return [int(match[1]) * 1024 for match in kilobytes if match]
+
+    def settle(self) -> None:
+        """Wait until the server has finished what it still had in hand."""
+        deadline = time.monotonic() + PATIENCE
+        before = -1.0
+        while before != (before := self.cpu_seconds()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+@contextmanager
+def serving(
+    command: Sequence[str],
+    *,
+    port: int,
+    directory: Path,
+    environment: Mapping[str, str],
+    cpus: Sequence[int],
+) -> Iterator[Server]:
+    """Run a server on the given processors until the block ends."""
+    pinned = ("taskset", "--cpu-list", ",".join(map(str, cpus)), *command)
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            pinned, cwd=directory, env=dict(environment), stdout=log, stderr=log
+        )
+        server = Server(process, port)
+        try:
+            await_answer(process, port, log)
+            yield server
+        finally:
+            stop(server)
+
+
+def await_answer(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            Caller(port)(Request("GET", "/"))
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    log.seek(0)
+    raise RuntimeError(f"The server did not start:\n{log.read().decode()}")
+
+
+def stop(server: Server) -> None:
+    """End a server, its workers too: one in the middle of a slow hash may not listen."""
+    pids = server.tree()
+    server.process.terminate()
+    try:
+        server.process.wait(5)
+    except subprocess.TimeoutExpired:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        server.process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def run(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str:
+    """Run a command to its end and return what it printed."""
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+# Load
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of one run of the load generator; times in seconds, `cpu` per request."""
+
+    rate: float
+    p50: float
+    p99: float
+    cpu: float
+
+
+def load(
+    server: Server,
+    requests: Sequence[Request],
+    *,
+    seconds: int,
+    answers: int = 0,
+    connections: int = CONNECTIONS,
+) -> Load:
+    """Send the requests in turn, over and over, for a time or until there are so many answers.
+
+    A server too slow to give two answers on each connection in that time gets the time for it.
+    Raises `RuntimeError` if one of the answers isn't a success, or none came.
+    """
+    started = time.monotonic()
+    Caller(server.port)(requests[0])
+    slowest = 2 * connections * (time.monotonic() - started)
+    with tempfile.NamedTemporaryFile() as plan:
+        for request in requests:
+            plan.write(b"%d\n%s" % (len(request.raw), request.raw))
+        plan.flush()
+        before = server.cpu_seconds()
+        printed = run(
+            [
+                *("taskset", "--cpu-list", str(processors()[1])),
+                *("wrk", "--threads", "1", "--connections", str(connections)),
+                *("--duration", f"{max(seconds, ceil(slowest))}s", "--timeout", f"{PATIENCE:.0f}s"),
+                *("--script", str(HERE / "load.lua"), f"http://127.0.0.1:{server.port}"),
+                *("--", plan.name, str(answers)),
+            ],
+            HERE,
+            os.environ,
+        )
+    server.settle()
+    result = json.loads(printed.splitlines()[-1])
+    if not result["answered"] or result["refused"] or result["broken"]:
+        raise RuntimeError(f"Not every request was answered with success: {result}")
+    return Load(
+        rate=result["answered"] / result["seconds"],
+        p50=result["p50"],
+        p99=result["p99"],
+        cpu=(server.cpu_seconds() - before) / result["sent"],
+    )

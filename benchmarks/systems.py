@@ -1,0 +1,286 @@
+"""What is compared: how each system is set up, started, asked, and checked for equal work."""
+
+import json
+import os
+import random
+import sys
+from base64 import b64encode
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from urllib.parse import urlencode
+
+from databases import Database
+from harness import (
+    CONNECTIONS,
+    GRANIAN,
+    PROJECT,
+    SECRET_KEY,
+    Answer,
+    Request,
+    Server,
+    free_port,
+    run,
+    serving,
+)
+
+PEERS = Path(__file__).resolve().parent / "peers"
+DJANGO = ("--factory", "django.core.wsgi:get_wsgi_application")
+SECRET = "one secret, shared by every client of a peer"
+
+
+def names(name: str, clients: int, sample: int) -> list[str]:
+    """Return some of the clones that `Database.clone` made, spread over the table at random."""
+    numbers = random.Random(clients).sample(range(1, clients + 1), min(sample, clients))
+    return [f"{name}-{1000000 + number}" for number in numbers]
+
+
+def bearer(token: str) -> Request:
+    return Request("GET", "/private", {"Authorization": f"Bearer {token}"})
+
+
+class System:
+    """A service on a database of its own. `prepare` fills it, `serving` runs the server on it."""
+
+    name: str
+    directory = PEERS
+    settings = ""
+    application: Sequence[str] = DJANGO
+    secrets: dict[str, str]  # the kinds of client it has, and the secret of each,
+    wrong: dict[str, str]  # and a secret that isn't its own, but might be by its form
+    refuses_inactive = ""  # where it claims to: "login", "private", or nowhere
+    token_key = "access_token"
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.clients = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+        return inherited | {
+            "DJANGO_SETTINGS_MODULE": self.settings,
+            "DATABASE_URL": self.database.url,
+            "SECRET_KEY": SECRET_KEY,
+        }
+
+    def python(self, *arguments: str) -> str:
+        return run([sys.executable, *arguments], self.directory, self.environment)
+
+    def command(self, port: int, workers: int) -> list[str]:
+        return [*GRANIAN, "--workers", str(workers), "--port", str(port), *self.application]
+
+    def serving(self, cpus: Sequence[int]) -> AbstractContextManager[Server]:
+        """Run the server with one worker for each of the processors."""
+        port = free_port()
+        return serving(
+            self.command(port, len(cpus)),
+            port=port,
+            directory=self.directory,
+            environment=self.environment,
+            cpus=cpus,
+        )
+
+    def prepare(self, clients: int) -> None:
+        """Make the tables, and in them this many active clients and an inactive one."""
+        raise NotImplementedError
+
+    def login(self, client: str, secret: str) -> Request:
+        raise NotImplementedError
+
+    def names(self, kind: str, sample: int = 1000) -> list[str]:
+        return names(kind, self.clients // len(self.secrets), sample)
+
+    def logins(self, kind: str, sample: int = 1000) -> list[Request]:
+        return [self.login(name, self.secrets[kind]) for name in self.names(kind, sample)]
+
+    def token(self, answer: Answer) -> str:
+        assert answer.status == 200, f"{self.name} refused a login: {answer}"
+        return str(answer.json()[self.token_key])
+
+    def loads(self, server: Server) -> dict[str, list[Request]]:
+        """Return what each endpoint is loaded with; every connection has a token of its own."""
+        kind = next(iter(self.secrets))
+        tokens = [self.token(server.call(login)) for login in self.logins(kind, CONNECTIONS)]
+        return {"login": self.logins(kind), "private": [bearer(token) for token in tokens]}
+
+    def check(self, server: Server) -> None:
+        """Raise unless the system does the work that it is measured on."""
+        for kind, secret in self.secrets.items():
+            client = self.names(kind)[0]
+            token = self.token(server.call(self.login(client, secret)))
+            self.expect(server, bearer(token), 200)
+            middle = len(token) - 20
+            forged = token[:middle] + ("A" if token[middle] != "A" else "B") + token[middle + 1 :]
+            self.expect(server, bearer(forged), 401, 403)
+            self.expect(server, self.login(client, self.wrong[kind]), 400, 401)
+            self.expect(server, self.login(f"no-such-{kind}", secret), 400, 401)
+        self.expect(server, Request("GET", "/private"), 401, 403)
+        kind, secret = next(iter(self.secrets.items()))
+        if self.refuses_inactive == "login":
+            self.expect(server, self.login("inactive-1000001", secret), 401)
+        elif self.refuses_inactive == "private":
+            token = self.token(server.call(self.login("inactive-1000001", secret)))
+            self.expect(server, bearer(token), 400, 401, 403)
+
+    def expect(self, server: Server, request: Request, *statuses: int) -> None:
+        answer = server.call(request)
+        assert answer.status in statuses, f"{self.name}, {request.path}: {answer}"
+        assert ("Welcome" in str(answer.body)) == (answer.status == 200), f"{self.name}: {answer}"
+
+
+class Ours(System):
+    """This project, configured by nothing but its database."""
+
+    name = "authdemo"
+    directory = PROJECT
+    application = ("authdemo.wsgi:application",)
+    refuses_inactive = "login"
+    extra: dict[str, str] = {}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {"DJANGO_SETTINGS_MODULE": "authdemo.settings"} | self.extra
+
+    def prepare(self, clients: int, *, chosen: bool = True) -> None:
+        """Make clients, half of them with a generated secret and half with a chosen one."""
+        self.python("manage.py", "migrate", "--verbosity", "0")
+        self.secrets = {"generated": self.create("generated")}
+        self.wrong = {"generated": self.create("other"), "chosen": "baz"}
+        if chosen:
+            self.secrets["chosen"] = "bar"
+            make = "from django.contrib.auth.models import User;"
+            make += 'User.objects.create_user("chosen", password="bar")'
+            self.python("manage.py", "shell", "-c", make)
+        self.clients = clients
+        for kind in self.secrets:
+            self.clone(kind, kind, clients // len(self.secrets))
+        self.clone("generated", "inactive", 1, is_active="FALSE")
+
+    def create(self, client: str) -> str:
+        created = json.loads(self.python("manage.py", "createclient", client))
+        return str(created["client_secret"])
+
+    def clone(self, template: str, name: str, count: int, **values: str) -> None:
+        self.database.clone("auth_user", "username", template, name, count, **values)
+
+    def login(self, client: str, secret: str) -> Request:
+        return Request.post_json("/login", {"client_id": client, "client_secret": secret})
+
+    def loads(self, server: Server) -> dict[str, list[Request]]:
+        of_default = super().loads(server)
+        return {
+            "public": [Request("GET", "/public")],
+            "private": of_default["private"],
+            "login, generated secret": of_default["login"],
+            "login, chosen secret": self.logins("chosen"),
+        }
+
+
+class Stock(System):
+    """Django REST Framework and SimpleJWT, each with its defaults."""
+
+    name = "DRF + SimpleJWT"
+    settings = "stock.settings"
+    secrets = {"client": SECRET}
+    wrong = {"client": SECRET.upper()}
+    refuses_inactive = "login"
+    token_key = "access"
+
+    def prepare(self, clients: int) -> None:
+        self.python("-m", "django", "migrate", "--verbosity", "0")
+        make = "from django.contrib.auth.models import User;"
+        make += f'User.objects.create_user("client", password="{SECRET}")'
+        self.python("-m", "django", "shell", "-c", make)
+        self.clients = clients
+        self.database.clone("auth_user", "username", "client", "client", clients)
+        self.database.clone("auth_user", "username", "client", "inactive", 1, is_active="FALSE")
+
+    def login(self, client: str, secret: str) -> Request:
+        return Request.post_json("/api/token/", {"username": client, "password": secret})
+
+
+class Toolkit(System):
+    """django-oauth-toolkit's client credentials, with its defaults.
+
+    An application of it has no switch, so there is no inactive one to refuse.
+    """
+
+    name = "django-oauth-toolkit"
+    settings = "toolkit.settings"
+    secrets = {"client": SECRET}
+    wrong = {"client": SECRET.upper()}
+
+    def prepare(self, clients: int) -> None:
+        self.python("-m", "django", "migrate", "--verbosity", "0")
+        self.python(
+            *("-m", "django", "createapplication", "confidential", "client-credentials"),
+            *("--client-id", "client", "--client-secret", SECRET),
+        )
+        self.clients = clients
+        self.database.clone("oauth2_provider_application", "client_id", "client", "client", clients)
+
+    def login(self, client: str, secret: str) -> Request:
+        credentials = b64encode(f"{client}:{secret}".encode()).decode()
+        return Request(
+            "POST",
+            "/o/token/",
+            {
+                "Authorization": f"Basic {credentials}",
+                "Content-Type": "application/x-www-form-urlencoded",
+            },
+            b"grant_type=client_credentials",
+        )
+
+
+class FastAPI(System):
+    """FastAPI's security tutorial, on the server that its own command line starts."""
+
+    name = "FastAPI tutorial"
+    secrets = {"client": SECRET}
+    wrong = {"client": SECRET.upper()}
+    refuses_inactive = "private"
+
+    def command(self, port: int, workers: int) -> list[str]:
+        return [
+            *(sys.executable, "-m", "uvicorn", "fastapi_tutorial:app", "--no-access-log"),
+            *("--workers", str(workers), "--port", str(port)),
+        ]
+
+    def prepare(self, clients: int) -> None:
+        self.python("-m", "fastapi_tutorial", "client", SECRET)
+        self.clients = clients
+        self.database.clone('"user"', "username", "client", "client", clients)
+        self.database.clone('"user"', "username", "client", "inactive", 1, disabled="TRUE")
+
+    def login(self, client: str, secret: str) -> Request:
+        body = urlencode({"grant_type": "password", "username": client, "password": secret})
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return Request("POST", "/token", headers, body.encode())
+
+
+class Floor(System):
+    """What Django REST Framework itself costs: a constant, and nothing else."""
+
+    name = "floor: a DRF view"
+    settings = "floor.settings"
+
+    def prepare(self, clients: int) -> None:
+        pass
+
+    def check(self, server: Server) -> None:
+        self.expect(server, Request("GET", "/public"), 200)
+
+    def loads(self, server: Server) -> dict[str, list[Request]]:
+        return {"public": [Request("GET", "/public")]}
+
+
+class Bare(Floor):
+    """What the server itself costs."""
+
+    name = "bare WSGI callable"
+    settings = ""
+    application = ("bare:application",)
+
+
+SYSTEMS: tuple[type[System], ...] = (Ours, Stock, Toolkit, FastAPI, Floor, Bare)
