@@ -361,7 +361,7 @@ class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return TemplateResponse(request, "admin/api/signingkey/rotate.html", context)
         try:
             key = keys.rotate(immediately=immediately)
-        except keys.RotationPendingError as error:
+        except (keys.RotationPendingError, keys.ForeignKeyError) as error:
             messages.error(request, str(error))
         else:
             self.log_addition(request, key, "Made; all others ended." if immediately else "Made.")

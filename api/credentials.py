@@ -77,8 +77,7 @@ def scopes() -> list[Group]:
 
 def current_scopes(client_id: str) -> set[str]:
     """Return the scopes that a client has at this moment; its token may name one that it had."""
-    client = standing_for_login(client_id)
-    return set(filter(is_scope, client.groups)) if client else set()
+    return set(filter(is_scope, standing_for_login(client_id).groups))
 
 
 def check(client_id: str, secret: str) -> Login:
@@ -90,8 +89,8 @@ def check(client_id: str, secret: str) -> Login:
         # PBKDF2 takes a secret with NUL bytes appended for the secret itself.
         raise BadCredentialsError("malformed")
     client = standing_for_login(client_id)
-    matched = _match(secret, client.secrets if client else ())
-    if client is None:
+    matched = _match(secret, client.secrets)
+    if not client.pk:
         raise BadCredentialsError("unknown client")
     if matched is None:
         raise BadCredentialsError("wrong secret")

@@ -66,6 +66,10 @@ class RotationPendingError(Exception):
     """A new key has been published and does not sign yet; a second would gain nothing."""
 
 
+class ForeignKeyError(Exception):
+    """The key that signs was made with a `SECRET_KEY` that this process does not have."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Key:
     """A key in use. `header` is the encoded JOSE header of every token it signs."""
@@ -168,7 +172,8 @@ def rotate(*, immediately: bool = False) -> SigningKey:
     It signs after `PUBLISH_AHEAD`, and the others verify until the last token they can have signed
     has expired. With `immediately`, for a leaked key, it signs now and the others are dropped now,
     also where a clock is behind.
-    Raises `RotationPendingError` if an earlier rotation is still under way.
+    Raises `RotationPendingError` if an earlier rotation is still under way, and `ForeignKeyError`
+    where this process could make no key that the others can use.
     """
     with transaction.atomic():
         # Whoever comes second waits here, and the next query shows it what the first one did.
@@ -180,8 +185,13 @@ def rotate(*, immediately: bool = False) -> SigningKey:
             raise RotationPendingError(
                 f"Key {pending.kid} is published and signs from {pending.signs_from:%H:%M:%S} UTC."
             )
-        first = not others.exists()
-        signs_from = now if immediately or first else now + PUBLISH_AHEAD
+        newest = others.first()
+        if newest and not immediately and _decrypt(newest) is None:
+            raise ForeignKeyError(
+                "The signing key was encrypted with another SECRET_KEY, which the service may be "
+                "using still; put it into SECRET_KEY_FALLBACKS, or rotate at once with --now."
+            )
+        signs_from = now if immediately or not newest else now + PUBLISH_AHEAD
         last_expiry = signs_from + api_settings.ACCESS_TOKEN_LIFETIME + LEEWAY
         if immediately:
             others.update(verifies_until=now - LEEWAY)
@@ -202,7 +212,7 @@ def ensure_signing_key(**_kwargs: Any) -> None:
     if newest is None or newest.algorithm != settings.JWT_ALGORITHM:
         try:
             rotate()
-        except RotationPendingError as error:
+        except (RotationPendingError, ForeignKeyError) as error:
             logger.warning("JWT_ALGORITHM is not followed yet: %s", error)
 
 
@@ -255,6 +265,14 @@ def _generate(algorithm: str) -> SigningKey:
     )
 
 
+def _decrypt(row: SigningKey) -> str | None:
+    """Return the private JWK of a key, or `None` if another `SECRET_KEY` encrypted it."""
+    try:
+        return _fernet().decrypt(row.private_jwk).decode()
+    except InvalidToken:
+        return None
+
+
 def _load(row: SigningKey, known: Key | None) -> Key | None:
     """Return the key of a row, or `None` if it can neither sign nor verify."""
     if known:
@@ -262,11 +280,10 @@ def _load(row: SigningKey, known: Key | None) -> Key | None:
             return known
         return replace(known, signs_from=row.signs_from, verifies_until=row.verifies_until)
     implementation = _jws.get_algorithm_by_name(row.algorithm)
-    signing = None
-    try:
-        signing = implementation.from_jwk(_fernet().decrypt(row.private_jwk).decode())
-    except InvalidToken:
+    private_jwk = _decrypt(row)
+    if private_jwk is None:
         logger.error("Signing key %s was encrypted with another SECRET_KEY.", row.kid)
+    signing = private_jwk and implementation.from_jwk(private_jwk)
     verifying = implementation.from_jwk(row.public_jwk) if row.public_jwk else signing
     if verifying is None:
         return None

@@ -150,11 +150,12 @@ class TextFieldSchema(OpenApiSerializerFieldExtension):
     """No text may hold NUL, and what need not be there may also be empty or null."""
 
     target_class = TextField
+    match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> Any:
         schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
         types = "string" if self.target.required else ["string", "null"]
-        return schema | {"type": types, "pattern": "^[^\\x00]*$"}
+        return schema | {"type": types, "pattern": f"^{self.target.characters}*$"}
 
 
 @extend_schema_field({"enum": ["client_credentials", "", None]})

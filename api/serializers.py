@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any
 from urllib.parse import unquote_plus
 
+from django.core.validators import RegexValidator
 from rest_framework import serializers
 from rest_framework.fields import empty
 
@@ -21,6 +22,8 @@ MALFORMED_BASIC = "The Basic credentials are malformed."
 
 class TextField(serializers.CharField):
     """A string as it was sent: neither trimmed, nor made from a number."""
+
+    characters = r"[^\x00]"
 
     def __init__(self, *, max_length: int = 100, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, max_length=max_length, **kwargs)
@@ -83,13 +86,12 @@ class TokenSerializer(Parameters):
 
 
 class NameField(TextField):
-    """A name to show people: nothing in it that changes how what stands around it is read."""
+    """A name to show people, in which nothing changes how what stands around it is read."""
 
-    def to_internal_value(self, data: Any) -> str:
-        text = super().to_internal_value(data)
-        if not text.isprintable():
-            self.fail("invalid")
-        return text
+    characters = r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validators=[RegexValidator(rf"^{self.characters}*\Z")], **kwargs)
 
 
 class RegistrationSerializer(Parameters):

@@ -47,6 +47,8 @@ from api.serializers import (
     TokenSerializer,
 )
 
+GRANT_TYPE_REQUIRED = "grant_type is required, but for a body of Content-Type application/json."
+
 
 class UncachedView(APIView):
     """A view whose answers, errors included, no cache may keep (RFC 6749 §5.1)."""
@@ -153,7 +155,7 @@ class LoginView(FormView):
         asked = TokenRequestSerializer.read(request.data)
         media_type = request.content_type.partition(";")[0].strip().lower()
         if "grant_type" not in asked and media_type != JSONParser.media_type:
-            raise InvalidRequest("grant_type is required.")
+            raise InvalidRequest(GRANT_TYPE_REQUIRED)
         if asked.get("grant_type", "client_credentials") != "client_credentials":
             raise UnsupportedGrantType
         login = authenticate_client(request)

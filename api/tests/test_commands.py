@@ -102,6 +102,14 @@ def test_rotatesecret_prints_a_secret_and_leaves_the_old_one_its_grace(
         assert grace - timedelta(seconds=30) < left <= grace
 
 
+def test_rotatesecret_tells_of_the_secret_that_it_ends(
+    credentials: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for told in ("", "The secret before the last one was still good, and has ended now.\n"):
+        call_command("rotatesecret", credentials["client_id"], "--grace", "24h")
+        assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

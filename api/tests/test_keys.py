@@ -317,6 +317,19 @@ def test_new_secret_key_without_a_fallback_is_503_until_keys_are_rotated(
     assert (status(http, before), status(http, get_token())) == (401, 200)
 
 
+def test_rotation_with_another_secret_key_makes_no_key_that_nobody_can_use(
+    http: APIClient, get_token: GetToken, settings: Settings
+) -> None:
+    before = SigningKey.objects.get()
+    settings.SECRET_KEY = "a new secret key that is as good as the one that was before"
+    with pytest.raises(CommandError, match="SECRET_KEY_FALLBACKS"):
+        call_command("rotatekeys")
+    settings.JWT_ALGORITHM = "ES384"
+    keys.ensure_signing_key()
+    after = SigningKey.objects.get()
+    assert (after.kid, after.verifies_until) == (before.kid, None)
+
+
 # Other processes
 
 

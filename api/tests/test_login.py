@@ -22,6 +22,8 @@ GRANT = {"grant_type": "client_credentials"}
 TWO_WAYS = "The client authenticates in two ways at once."
 Post = Callable[..., Any]
 
+GRANT_TYPE_REQUIRED = "grant_type is required, but for a body of Content-Type application/json."
+
 
 @pytest.fixture
 def post_form(http: APIClient) -> Post:
@@ -188,7 +190,7 @@ def test_parameters_in_the_url_are_not_those_of_the_request(
     post_form: Post, credentials: dict[str, str]
 ) -> None:
     response = post_form(credentials, "/login?grant_type=client_credentials")
-    assert_error(response, 400, "invalid_request", "grant_type is required.")
+    assert_error(response, 400, "invalid_request", GRANT_TYPE_REQUIRED)
 
 
 # grant_type
@@ -199,11 +201,11 @@ def test_grant_type_may_be_absent_in_json_alone(
 ) -> None:
     assert http.post("/login", credentials, format="json").status_code == 200
     assert http.post("/login", credentials | GRANT, format="json").status_code == 200
-    assert_error(post_form(credentials), 400, "invalid_request", "grant_type is required.")
+    assert_error(post_form(credentials), 400, "invalid_request", GRANT_TYPE_REQUIRED)
     empty = credentials | {"grant_type": ""}
-    assert_error(post_form(empty), 400, "invalid_request", "grant_type is required.")
+    assert_error(post_form(empty), 400, "invalid_request", GRANT_TYPE_REQUIRED)
     bare = http.generic("POST", "/login", headers=basic(**credentials))
-    assert_error(bare, 400, "invalid_request", "grant_type is required.")
+    assert_error(bare, 400, "invalid_request", GRANT_TYPE_REQUIRED)
 
 
 @pytest.mark.parametrize(

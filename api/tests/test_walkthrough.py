@@ -1,5 +1,6 @@
 """The walk-through, unchanged: five curl commands against what `manage.py demo` starts."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,14 @@ def test_demo_refuses_a_public_url(settings: Settings) -> None:
     settings.IS_LOCAL = False
     with pytest.raises(CommandError, match="PUBLIC_URL must be local"):
         call_command("demo")
+
+
+def test_demo_says_that_its_port_is_taken_before_it_says_anything_else(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        settings.PUBLIC_URL = f"http://localhost:{port}"
+        with pytest.raises(CommandError, match=f"Port {port} is taken"):
+            call_command("demo")
+    assert capsys.readouterr().out == ""

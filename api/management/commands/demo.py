@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from argparse import ArgumentParser
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,13 +21,15 @@ STAFF = "admin"
 class Command(BaseCommand):
     help = "Migrates, makes client foo with secret bar and a staff account, and runs the server."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        url = urlsplit(settings.PUBLIC_URL)
-        parser.add_argument("addrport", nargs="?", default=str(url.port or 8000))
-
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.IS_LOCAL:
             raise CommandError("The demo's secret is no secret: PUBLIC_URL must be local.")
+        port = urlsplit(settings.PUBLIC_URL).port or 8000
+        with socket.socket() as caller:
+            if caller.connect_ex(("127.0.0.1", port)) == 0:
+                raise CommandError(
+                    f"Port {port} is taken; PUBLIC_URL=http://localhost:PORT chooses another."
+                )
         call_command("migrate", verbosity=0)
         if not Client.objects.filter(username=CLIENT_ID).exists():
             create_client(CLIENT_ID, name="Demo", secret=CLIENT_SECRET)
@@ -42,7 +44,7 @@ class Command(BaseCommand):
         ]
         self.stdout.write("\n".join(lines))
         self.stdout.flush()
-        call_command("runserver", options["addrport"], use_reloader=False)
+        call_command("runserver", str(port), use_reloader=False)
 
     def _staff_password(self) -> str:
         """Make the staff account, if there is none yet, and return its password to be shown."""

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from api import audit
-from api.credentials import SecretChangedError, rotate_secret
+from api.credentials import SecretChangedError, grace_end, rotate_secret
 from api.models import Client
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -39,10 +39,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             client = Client.objects.get(username=options["client_id"])
+            ended = grace_end(client)
             secret = rotate_secret(client, grace=options["grace"])
         except Client.DoesNotExist:
             raise CommandError(f"There is no client {options['client_id']!r}.") from None
         except SecretChangedError as error:
             raise CommandError(str(error)) from error
         audit.record("secret_rotated", client=client.username)
+        if ended:
+            self.stderr.write("The secret before the last one was still good, and has ended now.")
         self.stdout.write(json.dumps({"client_id": client.username, "client_secret": secret}))
