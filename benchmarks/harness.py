@@ -116,7 +116,8 @@ class Server:
         found = [self.process.pid]
         for pid in found:
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += map(int, children.read_text().split())
+                with suppress(FileNotFoundError, ProcessLookupError):  # a thread that just ended
+                    found += map(int, children.read_text().split())
         return found
 
     def cpu_seconds(self) -> float:
