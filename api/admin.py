@@ -18,7 +18,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Case, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, QuerySet, Subquery, Value, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -305,8 +305,9 @@ class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SigningKey]:
         now = timezone.now()
-        unexpired = Q(verifies_until=None) | Q(verifies_until__gt=now)
-        due = SigningKey.objects.filter(unexpired, signs_from__lte=now).order_by("-signs_from")
+        due = SigningKey.objects.filter(keys.unexpired(), signs_from__lte=now).order_by(
+            "-signs_from"
+        )
         state = Case(
             When(verifies_until__lte=now, then=Value("expired")),
             When(signs_from__gt=now, then=Value("published")),

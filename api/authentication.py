@@ -17,7 +17,7 @@ from rest_framework_simplejwt.models import TokenUser
 from api import audit, credentials, throttling, tokens
 from api.exceptions import (
     REALM,
-    AccessDenied,
+    CSRFFailed,
     InvalidClient,
     InvalidRequest,
     InvalidToken,
@@ -66,7 +66,7 @@ class _CSRFCheck(CsrfViewMiddleware):
 
 
 def enforce_csrf(request: Request) -> None:
-    """Demand Django's CSRF token of an unsafe method. Raises `AccessDenied`.
+    """Demand Django's CSRF token of an unsafe method. Raises `CSRFFailed`.
 
     The body is parsed by our parsers first, and Django looks for its token in what they returned;
     its own would take bodies that are ours to refuse.
@@ -76,7 +76,7 @@ def enforce_csrf(request: Request) -> None:
     check = _CSRFCheck(lambda _request: None)  # type: ignore[arg-type]
     check.process_request(request._request)
     if check.process_view(request._request, enforce_csrf, (), {}):  # type: ignore[arg-type]
-        raise AccessDenied("The CSRF token is missing or wrong.")
+        raise CSRFFailed
 
 
 def remember_token(response: HttpResponseBase, token: tokens.AccessToken, text: str) -> None:

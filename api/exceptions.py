@@ -125,6 +125,10 @@ class AccessDenied(APIError):
     default_detail = "This is not allowed."
 
 
+class CSRFFailed(AccessDenied):
+    default_detail = "The CSRF token is missing or wrong."
+
+
 class NotFound(APIError):
     status_code = status.HTTP_404_NOT_FOUND
     default_detail = "There is nothing at this path."
@@ -214,7 +218,7 @@ def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def csrf_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return _plain(request, AccessDenied("The CSRF token is missing or wrong."))
+    return _plain(request, CSRFFailed())
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

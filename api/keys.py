@@ -122,7 +122,7 @@ class _Keyring:
         try:
             self._loaded_at = time.monotonic()
             known = {key.kid: key for key in (self._keys or {}).values()}
-            rows = SigningKey.objects.filter(_unexpired())
+            rows = SigningKey.objects.filter(unexpired())
             loaded = (_load(row, known.get(row.kid)) for row in rows)
             self._keys = {key.header: key for key in loaded if key}
         except (DatabaseError, InterfaceError):
@@ -179,7 +179,7 @@ def rotate(*, immediately: bool = False) -> SigningKey:
         # Whoever comes second waits here, and the next query shows it what the first one did.
         list(SigningKey.objects.select_for_update().values_list("kid"))
         now = timezone.now()
-        others = SigningKey.objects.filter(_unexpired())
+        others = SigningKey.objects.filter(unexpired())
         pending = others.filter(signs_from__gt=now).first()
         if pending and not immediately:
             raise RotationPendingError(
@@ -208,7 +208,7 @@ def ensure_signing_key(**_kwargs: Any) -> None:
     """Make the first key, or follow a change of `JWT_ALGORITHM`; called after `migrate`."""
     if SigningKey._meta.db_table not in connection.introspection.table_names():
         return
-    newest = SigningKey.objects.filter(_unexpired()).first()
+    newest = SigningKey.objects.filter(unexpired()).first()
     if newest is None or newest.algorithm != settings.JWT_ALGORITHM:
         try:
             rotate()
@@ -234,7 +234,8 @@ def encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _unexpired() -> Q:
+def unexpired() -> Q:
+    """Select the keys that sign or verify, now or later."""
     return Q(verifies_until=None) | Q(verifies_until__gt=timezone.now())
 
 

@@ -11,6 +11,8 @@ from django.contrib.auth.models import User, UserManager
 from django.db import connection, models
 from django.utils import timezone
 
+from api.hashers import GeneratedSecretHasher
+
 LAST_USED_PRECISION = timedelta(hours=1)
 JTI_LENGTH = 36  # characters; ours have 32
 
@@ -135,7 +137,16 @@ _VERIFICATION = f"""
 
 
 # What stands in for the row of a client that there is not: an answer for it takes the same time.
-_NOBODY = (False, f"generated_sha256${64 * '-'}", None, None, None, 0, datetime(2000, 1, 1), None)  # noqa: DTZ001 (as SQLite gives it)
+_NOBODY = (
+    False,
+    f"{GeneratedSecretHasher.algorithm}${64 * '-'}",
+    None,
+    None,
+    None,
+    0,
+    datetime(2000, 1, 1),  # noqa: DTZ001 (as SQLite gives it)
+    None,
+)
 
 
 def standing_for_login(client_id: str) -> Standing:

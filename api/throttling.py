@@ -62,6 +62,7 @@ def client_address(request: HttpRequest) -> str:
         return ""  # a Unix socket
 
 
+@lru_cache(maxsize=1024)
 def _canonical(text: str) -> str:
     """Return the one form of an address; a socket for both families shows IPv4 as `::ffff:…`."""
     address = ipaddress.ip_address(text)
