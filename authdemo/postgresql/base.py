@@ -43,9 +43,12 @@ class Connection(psycopg.Connection[Any]):
             self.close()
             raise psycopg.OperationalError("The database did not answer in time.") from None
 
+    def is_clean(self) -> bool:
+        return not self.closed and self.pgconn.transaction_status == TransactionStatus.IDLE
+
     def is_alive(self) -> bool:
         """Tell without a round trip: a server says nothing to an idle connection but its end."""
-        if self.closed or self.pgconn.transaction_status != TransactionStatus.IDLE:
+        if not self.is_clean():
             return False
         poll = select.poll()
         poll.register(self.fileno(), select.POLLIN)
@@ -79,7 +82,7 @@ class Pool:
         if connection.timed_out:
             self._breaker.trip()
             self.clear()  # the others would have to time out as well
-        if connection.is_alive():
+        if connection.is_clean():
             self._idle.append(connection)
         else:
             connection.close()
