@@ -27,9 +27,6 @@ from django.http import HttpRequest
 from limits import parse
 from limits.errors import StorageError
 from limits.storage import RedisStorage
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.retry import Retry
 
 from api.breaker import Breaker
 from api.exceptions import InvalidClient, SlowDown, Unavailable
@@ -110,16 +107,7 @@ class Counters:
 
     def __init__(self, redis_url: str) -> None:
         self._memory = MemoryStorage()
-        self._redis = None
-        if redis_url:
-            self._redis = RedisStorage(
-                redis_url,
-                wrap_exceptions=True,
-                socket_timeout=STORE_TIMEOUT,
-                socket_connect_timeout=STORE_TIMEOUT,
-                # Once more for a connection that a restart left dead, and not where Redis hangs.
-                retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),  # type: ignore[arg-type]
-            )
+        self._redis = _redis_storage(redis_url) if redis_url else None
         self._breaker = Breaker(STORE_PAUSE)
         self._log_at = 0.0  # of `time.monotonic()`
 
@@ -152,6 +140,21 @@ class Counters:
         if now >= self._log_at:
             self._log_at = now + LOG_INTERVAL
             logger.error("Redis failed (%s); counting in memory until it is back.", cause)
+
+
+def _redis_storage(url: str) -> RedisStorage:
+    from redis.backoff import NoBackoff  # 7 MB that a process without Redis has no need of
+    from redis.exceptions import ConnectionError as RedisConnectionError
+    from redis.retry import Retry
+
+    return RedisStorage(
+        url,
+        wrap_exceptions=True,
+        socket_timeout=STORE_TIMEOUT,
+        socket_connect_timeout=STORE_TIMEOUT,
+        # Once more for a connection that a restart left dead, and not where Redis hangs.
+        retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),  # type: ignore[arg-type]
+    )
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from limits import parse_many
-from redis import ConnectionPool
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -285,8 +284,12 @@ REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", 
 def redis_url() -> str:
     """Read `REDIS_URL`, which may be empty; no connection is made."""
     url: str = env.str("REDIS_URL", "")
+    if not url:
+        return url
+    from redis import ConnectionPool  # 7 MB that a process without Redis has no need of
+
     try:
-        ConnectionPool.from_url(url or "redis://")
+        ConnectionPool.from_url(url)
     except ValueError:
         raise ImproperlyConfigured("REDIS_URL must be redis://HOST:PORT/NUMBER.") from None
     return url
