@@ -89,27 +89,28 @@ def check(client_id: str, secret: str) -> Login:
         # PBKDF2 takes a secret with NUL bytes appended for the secret itself.
         raise BadCredentialsError("malformed")
     client = standing_for_login(client_id)
-    matched = _match(secret, client.secrets)
+    generated = is_generated(secret)
+    matched = _match(secret, client.secrets, generated=generated)
     if not client.pk:
         raise BadCredentialsError("unknown client")
     if matched is None:
         raise BadCredentialsError("wrong secret")
     if not client.is_active:
         raise BadCredentialsError("inactive client")
-    if not is_generated(secret):
+    if not generated:
         matched = _upgrade(client, secret, matched)
     _mark_used(client)
     return Login(client, matched)
 
 
-def _match(secret: str, stored: tuple[str, ...]) -> str | None:
+def _match(secret: str, stored: tuple[str, ...], *, generated: bool) -> str | None:
     """Return which of the stored hashes is that of a secret, at one cost for each form."""
-    if is_generated(secret):
+    if generated:
         presented = GeneratedSecretHasher().encode(secret, "")
         return next((one for one in stored if constant_time_compare(one, presented)), None)
-    generated = f"{GeneratedSecretHasher.algorithm}$"
+    prefix = f"{GeneratedSecretHasher.algorithm}$"
     # Two chosen secrets are never good at once: a rotation puts a generated one in the first place.
-    encoded = next((one for one in stored if not one.startswith(generated)), "")
+    encoded = next((one for one in stored if not one.startswith(prefix)), "")
     try:
         hasher = get_hasher(encoded.split("$", 1)[0])
         return encoded if hasher.verify(secret, encoded) else None
