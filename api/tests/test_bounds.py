@@ -1,11 +1,15 @@
 """What one request may cost: queries, and sizes of what is sent."""
 
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
+from django.conf import settings
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
+from api import tokens
+from api.models import Client, standing_for_login
 from api.tests.answers import basic, bearer
 
 
@@ -15,6 +19,48 @@ def test_verification_is_one_query(
     token = get_token()
     with django_assert_num_queries(1):
         assert http.get("/private", headers=bearer(token)).status_code == 200
+
+
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Every verification of a signature by this process."""
+    algorithm = tokens._jws.get_algorithm_by_name(settings.JWT_ALGORITHM)
+    verify = Mock(wraps=algorithm.verify)
+    monkeypatch.setattr(algorithm, "verify", verify)
+    return verify
+
+
+def test_signature_of_a_repeated_token_is_verified_once(
+    http: APIClient, get_token: Callable[[], str], verified: Mock
+) -> None:
+    token, other = get_token(), get_token()
+    for one in (token, token, other, token, other):
+        assert http.get("/private", headers=bearer(one)).status_code == 200
+    assert verified.call_count == 2
+
+
+def test_remembered_tokens_are_bounded(
+    http: APIClient, client_row: Client, get_token: Callable[[], str], verified: Mock
+) -> None:
+    first = get_token()
+    tokens.verify(first)
+    standing = standing_for_login(client_row.username)
+    for _ in range(tokens.REMEMBERED):
+        tokens.verify(str(tokens.issue(standing, (), client_row.password)))
+    assert tokens._signed_claims.cache_info().currsize == tokens.REMEMBERED
+    verified.reset_mock()
+    assert http.get("/private", headers=bearer(first)).status_code == 200
+    assert verified.call_count == 1
+
+
+def test_forged_tokens_are_not_remembered(
+    http: APIClient, get_token: Callable[[], str], verified: Mock
+) -> None:
+    forged = f"{get_token()[:-8]}AAAAAAAA"
+    for _ in range(2):
+        assert http.get("/private", headers=bearer(forged)).status_code == 401
+    assert verified.call_count == 2
+    assert tokens._signed_claims.cache_info().currsize == 0
 
 
 @pytest.mark.parametrize(
