@@ -30,12 +30,10 @@ PATIENCE = 60.0  # seconds that anything here waits for a server
 LIMIT = 900.0  # seconds after which a command has hung
 TICKS = os.sysconf("SC_CLK_TCK")
 
-# One Python thread leaves nobody to wait for the interpreter's lock, and two threads of the
-# server's own read and write meanwhile: on one core the best of what was tried.
-GRANIAN = (
-    *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"),
-    *("--blocking-threads", "1", "--runtime-threads", "2"),
-)
+# By engine, the best on one core of what was tried. One Python thread leaves nobody to wait for the
+# interpreter's lock; a second one works while the first waits for PostgreSQL.
+THREADS = {"SQLite": 1, "PostgreSQL": 2}
+GRANIAN = ("granian", "--interface", "wsgi", "--no-ws", "--runtime-threads", "2")
 
 
 def processors(servers: int = 1) -> tuple[list[int], int]:

@@ -17,7 +17,17 @@ from dataclasses import dataclass
 from statistics import median
 
 from databases import ENGINES, POSTGRES, scratch
-from harness import CONNECTIONS, GRANIAN, Load, Request, Server, end_in_order, load, processors
+from harness import (
+    CONNECTIONS,
+    GRANIAN,
+    THREADS,
+    Load,
+    Request,
+    Server,
+    end_in_order,
+    load,
+    processors,
+)
 from report import Verdict, conditions, markdown, save, verdict_table
 from systems import Ours, bearer
 
@@ -273,7 +283,8 @@ def main() -> None:
     print("", *tables.values(), sep="\n\n")
     described = conditions(
         "scale.py",
-        server=" ".join(GRANIAN[2:]),
+        server=" ".join(GRANIAN),
+        blocking_threads=", ".join(f"{n} ({engine})" for engine, n in THREADS.items()),
         rounds=options.rounds,
         seconds=options.seconds,
         connections=f"{CONNECTIONS} for each worker",

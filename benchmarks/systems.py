@@ -16,6 +16,7 @@ from harness import (
     GRANIAN,
     PROJECT,
     SECRET_KEY,
+    THREADS,
     Answer,
     Request,
     Server,
@@ -68,7 +69,11 @@ class System:
         return run([sys.executable, *arguments], self.directory, self.environment)
 
     def command(self, port: int, workers: int) -> list[str]:
-        return [*GRANIAN, "--workers", str(workers), "--port", str(port), *self.application]
+        threads = str(THREADS[self.database.engine])
+        return [
+            *(sys.executable, "-m", *GRANIAN, "--blocking-threads", threads),
+            *("--workers", str(workers), "--port", str(port), *self.application),
+        ]
 
     def serving(self, cpus: Sequence[int]) -> AbstractContextManager[Server]:
         """Run the server with one worker for each of the processors."""
