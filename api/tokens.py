@@ -25,7 +25,7 @@ from api.models import JTI_LENGTH, RevokedToken, Standing, TokenGeneration, stan
 
 FINGERPRINT_CLAIM = "secret_fp"
 MAX_LENGTH = 8 * 1024  # characters; ours have about 700, more with many scopes
-REMEMBERED = 2048  # verified tokens; about 4 MB
+REMEMBERED = 1024  # verified tokens; about 2 MB
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _STRING_CLAIMS = ("sub", "client_id", "jti", "scope", FINGERPRINT_CLAIM)
