@@ -13,32 +13,22 @@ process that was killed run out with their lease.
 
 import hashlib
 import ipaddress
-import logging
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from limits import parse
-from limits.errors import StorageError
-from limits.storage import RedisStorage
 
-from api.breaker import Breaker
+from api.counters import counters
 from api.exceptions import InvalidClient, SlowDown, Unavailable
 
 LEASE = 5  # seconds; longer than an attempt takes, the deadline of a frozen database included
 PATIENCE = 2 * LEASE  # seconds an attempt waits for places before it to be left, or to run out
 POLL = 0.02  # seconds; a slow hash takes about as long
-STORE_PAUSE = 3.0  # seconds between attempts to reach a counter store that failed
-STORE_TIMEOUT = 0.5  # seconds
-SWEEP_INTERVAL = 10.0  # seconds
-LOG_INTERVAL = 60.0  # seconds
-logger = logging.getLogger(__name__)
 
 
 def client_address(request: HttpRequest) -> str:
@@ -66,102 +56,6 @@ def _canonical(text: str) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-class MemoryStorage:
-    """Counters of this process, with the part of the `limits` interface that is needed here.
-
-    The library's own loses counts when two threads begin one counter at the same time, and starts
-    a thread for most operations. What this one holds is bounded by the failures of one window.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: dict[str, tuple[int, float]] = {}  # with when it expires
-        self._sweep_at = 0.0
-
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        now = time.time()
-        with self._lock:
-            if now >= self._sweep_at:
-                self._sweep_at = now + SWEEP_INTERVAL
-                self._counts = {k: v for k, v in self._counts.items() if v[1] > now}
-            count, expires_at = self._counts.get(key, (0, 0.0))
-            if expires_at <= now:
-                count, expires_at = 0, now + expiry
-            self._counts[key] = count + amount, expires_at
-            return count + amount
-
-    def get(self, key: str) -> int:
-        count, expires_at = self._counts.get(key, (0, 0.0))
-        return count if expires_at > time.time() else 0
-
-    def get_expiry(self, key: str) -> float:
-        return self._counts.get(key, (0, 0.0))[1]
-
-
-class Counters:
-    """Counters shared by all processes through Redis, or this process's own in memory.
-
-    When Redis fails, memory stands in for it: the limit is then each process's own, and a login is
-    never refused because the counter store is down.
-    """
-
-    def __init__(self, redis_url: str) -> None:
-        self._memory = MemoryStorage()
-        self._redis = _redis_storage(redis_url) if redis_url else None
-        self._breaker = Breaker(STORE_PAUSE)
-        self._log_at = 0.0  # of `time.monotonic()`
-
-    def add(self, key: str, amount: int, expiry: int) -> int:
-        """Add to a counter, which expires that many seconds after it was begun."""
-        return int(self._call("incr", key, expiry, amount))
-
-    def get(self, key: str) -> int:
-        return int(self._call("get", key))
-
-    def expires_in(self, key: str) -> float:
-        """Return how many seconds a counter still counts, at most half a second too many."""
-        rounding = 0.5 if self._redis else 0.0  # Redis gives the nearest second
-        return float(self._call("get_expiry", key)) - time.time() + rounding
-
-    def _call(self, method: str, *args: Any) -> Any:
-        if self._redis and self._breaker.allows():
-            try:
-                result = getattr(self._redis, method)(*args)
-            except StorageError as error:
-                self._breaker.trip()
-                self._log(type(error.storage_error).__name__)
-            else:
-                self._breaker.reset()
-                return result
-        return getattr(self._memory, method)(*args)
-
-    def _log(self, cause: str) -> None:
-        now = time.monotonic()
-        if now >= self._log_at:
-            self._log_at = now + LOG_INTERVAL
-            logger.error("Redis failed (%s); counting in memory until it is back.", cause)
-
-
-def _redis_storage(url: str) -> RedisStorage:
-    from redis.backoff import NoBackoff  # 7 MB that a process without Redis has no need of
-    from redis.exceptions import ConnectionError as RedisConnectionError
-    from redis.retry import Retry
-
-    return RedisStorage(
-        url,
-        wrap_exceptions=True,
-        socket_timeout=STORE_TIMEOUT,
-        socket_connect_timeout=STORE_TIMEOUT,
-        # Once more for a connection that a restart left dead, and not where Redis hangs.
-        retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),  # type: ignore[arg-type]
-    )
-
-
-@lru_cache(maxsize=1)
-def counters() -> Counters:
-    return Counters(settings.REDIS_URL)
-
-
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """One limit on one key: failures in the window, and places of attempts in flight.
@@ -180,24 +74,29 @@ class Bucket:
 
     @property
     def failures(self) -> int:
-        return counters().get(f"failures/{self.key}")
+        return counters().get(self.failures_key)[0]
+
+    @property
+    def failures_key(self) -> str:
+        return f"failures/{self.key}"
 
     @property
     def wait(self) -> float:
         """How many seconds the failures still count; rounding makes it no longer than they can."""
         window = _parse(self.rate).get_expiry()
-        return min(window, counters().expires_in(f"failures/{self.key}"))
+        return min(window, counters().expires_in(self.failures_key))
 
     def fail(self, guesses: int = 1) -> int:
-        return counters().add(f"failures/{self.key}", guesses, _parse(self.rate).get_expiry())
+        return counters().add(self.failures_key, guesses, _parse(self.rate).get_expiry())
 
     def take_place(self, period: int) -> int:
         """Take a place, and return how many are taken."""
         return self._add_place(period, 1) + self._places_beside(period)
 
     def has_room(self, period: int) -> bool:
-        taken = counters().get(self._places(period)) + self._places_beside(period)
-        return taken + self.failures < self.limit
+        periods = (period - 1, period, period + 1)
+        counted = counters().get(self.failures_key, *map(self._places, periods))
+        return sum(counted) < self.limit
 
     def leave_place(self, period: int) -> None:
         self._add_place(period, -1)
@@ -206,7 +105,7 @@ class Bucket:
         return counters().add(self._places(period), amount, 3 * LEASE)
 
     def _places_beside(self, period: int) -> int:
-        return sum(counters().get(self._places(period + step)) for step in (-1, 1))
+        return sum(counters().get(self._places(period - 1), self._places(period + 1)))
 
     def _places(self, period: int) -> str:
         return f"places/{period}/{self.key}"
@@ -230,7 +129,7 @@ def attempt(
     digests = (hashlib.sha256(client_id.encode()).hexdigest() for client_id in client_ids)
     buckets = [Bucket(settings.FAILED_LOGINS_PER_ADDRESS, network)]
     buckets += [Bucket(settings.FAILED_LOGINS_PER_CLIENT, f"{network}/{one}") for one in digests]
-    _refuse([bucket for bucket in buckets if bucket.failures >= bucket.limit])
+    _refuse(_full(buckets))
     period = _take_places(buckets) if costly else None
     try:
         yield
@@ -247,7 +146,13 @@ def count_registration(request: HttpRequest) -> None:
     """Count one registration for its address. Raises `SlowDown`."""
     network = _network(client_address(request))
     bucket = Bucket(settings.REGISTRATIONS_PER_ADDRESS, f"registrations/{network}")
-    _refuse([bucket] if bucket.failures >= bucket.limit or bucket.fail() > bucket.limit else [])
+    _refuse(_full([bucket]) or ([bucket] if bucket.fail() > bucket.limit else []))
+
+
+def _full(buckets: list[Bucket]) -> list[Bucket]:
+    """Return the buckets whose failures have reached the limit, asked for all at once."""
+    counts = counters().get(*(bucket.failures_key for bucket in buckets))
+    return [bucket for bucket, count in zip(buckets, counts, strict=True) if count >= bucket.limit]
 
 
 def _refuse(full: list[Bucket]) -> None:
@@ -269,7 +174,7 @@ def _take_places(buckets: list[Bucket]) -> int:
             if time.monotonic() > deadline:
                 raise Unavailable
             time.sleep(POLL)
-            _refuse([bucket for bucket in buckets if bucket.failures >= bucket.limit])
+            _refuse(_full(buckets))
             if all(bucket.has_room(_period()) for bucket in buckets):
                 break
     return period

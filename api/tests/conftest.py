@@ -10,7 +10,7 @@ from limits.storage import RedisStorage
 from playwright.sync_api import Browser, Page
 from rest_framework.test import APIClient
 
-from api import keys, throttling, tokens
+from api import counters, keys, tokens
 from api.credentials import create_client
 from api.models import Client
 from api.tests.chromium import chromium, watched_page
@@ -22,7 +22,7 @@ def _fresh_process() -> Iterator[None]:
     """What a process remembers is forgotten before each test."""
     keys.forget()
     tokens.forget()
-    throttling.counters.cache_clear()
+    counters.counters.cache_clear()
     if settings.REDIS_URL:
         RedisStorage(settings.REDIS_URL).reset()
     yield

@@ -19,7 +19,7 @@ from pytest_django import Settings
 from redis import Redis as Storage
 from rest_framework.test import APIClient
 
-from api import throttling
+from api import counters, throttling
 from api.credentials import create_client
 from api.hashers import ChosenSecretHasher
 from api.tests.answers import assert_error, basic
@@ -219,7 +219,7 @@ def test_memory_loses_no_count_between_threads() -> None:
     sys.setswitchinterval(1e-6)
     try:
         for _ in range(50):
-            storage = throttling.MemoryStorage()
+            storage = counters.MemoryStorage()
             together(8, lambda: [storage.incr("key", 60) for _ in range(5)])  # noqa: B023
             assert storage.get("key") == 40
     finally:
@@ -227,7 +227,7 @@ def test_memory_loses_no_count_between_threads() -> None:
 
 
 def test_memory_forgets_counters_that_expired() -> None:
-    storage = throttling.MemoryStorage()
+    storage = counters.MemoryStorage()
     with time_machine.travel(timezone.now(), tick=False) as clock:
         for number in range(1000):
             storage.incr(f"key-{number}", 60)
@@ -239,7 +239,7 @@ def test_memory_forgets_counters_that_expired() -> None:
 def test_good_generated_secret_costs_no_count(
     http: APIClient, credentials: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttling.Counters, "add", None)
+    monkeypatch.setattr(counters.Counters, "add", None)
     assert attempt(http, credentials) == 200
 
 
@@ -262,9 +262,9 @@ GUESSER = """
 import time
 from concurrent.futures import ThreadPoolExecutor
 from django.test import RequestFactory
-from api import throttling
+from api import counters, throttling
 from api.exceptions import InvalidClient, SlowDown
-throttling.STORE_TIMEOUT = throttling.PATIENCE = 60  # an overloaded machine is another subject
+counters.STORE_TIMEOUT = throttling.PATIENCE = 60  # an overloaded machine is another subject
 
 def guess(_):
     request = RequestFactory().get("/", REMOTE_ADDR="192.0.2.1")
@@ -340,10 +340,10 @@ def test_logins_go_on_without_redis(guarded: Server, redis: Redis, fault: str) -
                 answers = [log_in(guarded, "foo", "bar", victim) for _ in range(10)]
                 wrong = [log_in(guarded, "foo", "wrong", victim).status for _ in range(LIMIT + 1)]
         assert {answer.status for answer in answers} == {200}
-        assert answers[0].seconds < 2 * throttling.STORE_TIMEOUT
-        assert max(answer.seconds for answer in answers[1:]) < throttling.STORE_TIMEOUT
+        assert answers[0].seconds < 2 * counters.STORE_TIMEOUT
+        assert max(answer.seconds for answer in answers[1:]) < counters.STORE_TIMEOUT
         assert wrong == [401] * LIMIT + [429]
         assert guarded.log.count("Redis failed") == 1
-        time.sleep(throttling.STORE_PAUSE)
+        time.sleep(counters.STORE_PAUSE)
         assert log_in(guarded, "foo", "bar", victim).status == 200  # counted in Redis again
     assert guarded.log.count("Redis failed") == 1
