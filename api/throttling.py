@@ -91,7 +91,8 @@ class Bucket:
 
     def take_place(self, period: int) -> int:
         """Take a place, and return how many are taken."""
-        return self._add_place(period, 1) + self._places_beside(period)
+        taken = self._add_place(period, 1)
+        return taken + sum(counters().get(self._places(period - 1), self._places(period + 1)))
 
     def has_room(self, period: int) -> bool:
         periods = (period - 1, period, period + 1)
@@ -103,9 +104,6 @@ class Bucket:
 
     def _add_place(self, period: int, amount: int) -> int:
         return counters().add(self._places(period), amount, 3 * LEASE)
-
-    def _places_beside(self, period: int) -> int:
-        return sum(counters().get(self._places(period - 1), self._places(period + 1)))
 
     def _places(self, period: int) -> str:
         return f"places/{period}/{self.key}"
