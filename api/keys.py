@@ -84,8 +84,8 @@ class Key:
     signs_from: datetime
     verifies_until: datetime | None
 
-    def verifies(self, now: datetime) -> bool:
-        return self.verifies_until is None or now < self.verifies_until
+    def verifies(self) -> bool:
+        return self.verifies_until is None or timezone.now() < self.verifies_until
 
 
 class _Keyring:
@@ -156,14 +156,13 @@ def signing_key() -> Key:
 def find(header: str) -> Key | None:
     """Return the key whose tokens begin with this encoded header, if it is still good."""
     key = _keyring.find(header)
-    return key if key and key.verifies(timezone.now()) else None
+    return key if key and key.verifies() else None
 
 
 def jwks() -> dict[str, list[dict[str, str]]]:
     """Return the public keys as a JWK Set (RFC 7517 §5). HMAC keys have no public part."""
-    now = timezone.now()
     ring = _keyring.keys().values()
-    return {"keys": [key.public_jwk for key in ring if key.public_jwk and key.verifies(now)]}
+    return {"keys": [key.public_jwk for key in ring if key.public_jwk and key.verifies()]}
 
 
 def rotate(*, immediately: bool = False) -> SigningKey:

@@ -44,7 +44,7 @@ class JSONParser(UTF8Parser):
     media_type = "application/json"
 
     def load(self, text: str) -> dict[str, Any]:
-        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+        data = _decoder.decode(text)
         if not isinstance(data, dict):
             raise InvalidRequest("The request body must be a JSON object.")
         return data
@@ -67,3 +67,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)

@@ -30,6 +30,7 @@ REMEMBERED = 1024  # verified tokens; about 2 MB
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _STRING_CLAIMS = ("sub", "client_id", "jti", "scope", FINGERPRINT_CLAIM)
 _jws = jwt.PyJWS()
+_encoder = json.JSONEncoder(separators=(",", ":"))
 
 
 class Backend(TokenBackend):
@@ -42,7 +43,7 @@ class Backend(TokenBackend):
 
     def encode(self, payload: dict[str, Any]) -> str:
         key = keys.signing_key()
-        claims = json.dumps(payload, separators=(",", ":")).encode()
+        claims = _encoder.encode(payload).encode()
         signed = f"{key.header}.{keys.encode(claims)}"
         return f"{signed}.{keys.encode(key.implementation.sign(signed.encode(), key.signing))}"
 

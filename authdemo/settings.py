@@ -224,11 +224,12 @@ def database() -> dict[str, Any]:
         raise ImproperlyConfigured(
             "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
         )
+    # A thread keeps its connection, and looks at it before each request.
+    config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
     options = config.setdefault("OPTIONS", {})
     match config.get("ENGINE"):
         case "django.db.backends.sqlite3":
-            config |= {"ENGINE": "authdemo.sqlite3", "CONN_MAX_AGE": None}
-            config["CONN_HEALTH_CHECKS"] = True  # the file may have been removed
+            config["ENGINE"] = "authdemo.sqlite3"
             options["timeout"] = 3  # seconds that a writer waits for another
             options["transaction_mode"] = "IMMEDIATE"
             options["init_command"] = "PRAGMA synchronous=NORMAL"

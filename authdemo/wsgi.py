@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -42,6 +43,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     return _django(environ, start_response)
 
 
+@lru_cache(maxsize=64)
 def _is_utf8(content_type: str) -> bool:
     """Tell whether a body of this type is text in UTF-8; no media type of ours is anything else."""
     if len(content_type) > MAX_CONTENT_TYPE:
