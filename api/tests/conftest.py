@@ -58,21 +58,25 @@ def get_token(http: APIClient, credentials: dict[str, str]) -> Callable[[], str]
     return login
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database as `migrate` leaves it, of which servers get copies."""
+    database = tmp_path_factory.mktemp("migrated") / "db.sqlite3"
+    Server(database.parent, f"sqlite:///{database}").manage("migrate", "--verbosity", "0")
+    return database
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Server:
+def server(tmp_path: Path, migrated: Path) -> Server:
     """A service with a migrated SQLite database of its own, not yet running."""
-    server = Server(tmp_path, f"sqlite:///{tmp_path / 'db.sqlite3'}")
-    server.manage("migrate", "--verbosity", "0")
-    return server
+    return Server.with_copy(tmp_path, migrated)
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Service]:
     """A server that runs as long as the module's tests, and lets them fail to log in."""
-    directory = tmp_path_factory.mktemp("service")
-    server = Server(directory, f"sqlite:///{directory / 'db.sqlite3'}")
+    server = Server.with_copy(tmp_path_factory.mktemp("service"), migrated)
     server.extra = {"FAILED_LOGINS_PER_CLIENT": "1000/minute"}
-    server.manage("migrate", "--verbosity", "0")
     # Form-urlencoded, this id is another: clients that don't encode have to be understood.
     made = json.loads(server.manage("createclient", "a@b+c", "--scope", "read"))
     with server.running():

@@ -1,6 +1,7 @@
 """The real server, as its users start it: a process of its own on a free port."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -29,6 +30,12 @@ class Server:
     database_url: str
     port: int = field(default_factory=free_port)
     extra: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def with_copy(cls, directory: Path, database: Path) -> "Server":
+        """Return a service, not yet running, with its own copy of an SQLite database."""
+        copy = shutil.copy(database, directory / "db.sqlite3")
+        return cls(directory, f"sqlite:///{copy}")
 
     @property
     def url(self) -> str:

@@ -12,6 +12,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
@@ -40,11 +41,9 @@ print(token)
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
     """A running service with the client `foo`, whose secret is `bar`, and somebody of the staff."""
-    directory = tmp_path_factory.mktemp("site")
-    server = Server(directory, f"sqlite:///{directory / 'db.sqlite3'}")
-    server.manage("migrate", "--verbosity", "0")
+    server = Server.with_copy(tmp_path_factory.mktemp("site"), migrated)
     shell(server, SET_UP)
     with server.running():
         yield server

@@ -59,16 +59,16 @@ def log_in(server: Server, client: dict[str, str]) -> str:
     ("arguments", "as_client", "events"),
     [
         pytest.param(
-            ["--phases=examples,coverage,fuzzing", "--max-examples=30"],
+            ["--phases=examples,coverage,fuzzing", "--max-examples=15"],
             False,
             {"client_registered", "login_failed"},
             id="from a stranger",
         ),
         pytest.param(
-            ["--phases=fuzzing", "--max-examples=30"], True, {"token_issued"}, id="from a client"
+            ["--phases=fuzzing", "--max-examples=15"], True, {"token_issued"}, id="from a client"
         ),
         pytest.param(
-            ["--phases=stateful", "--max-examples=60", "--mode=positive"],
+            ["--phases=stateful", "--max-examples=30", "--mode=positive"],
             False,
             {"client_registered", "token_issued"},
             id="in chains",
