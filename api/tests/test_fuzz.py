@@ -65,7 +65,7 @@ def log_in(server: Server, client: dict[str, str]) -> str:
             id="from a stranger",
         ),
         pytest.param(
-            ["--phases=fuzzing", "--max-examples=15"], True, {"token_issued"}, id="from a client"
+            ["--phases=fuzzing", "--max-examples=30"], True, {"token_issued"}, id="from a client"
         ),
         pytest.param(
             ["--phases=stateful", "--max-examples=30", "--mode=positive"],
