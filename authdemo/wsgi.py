@@ -9,8 +9,13 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import close_caches
 from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.base import reset_urlconf
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections, reset_queries
+from django.http import HttpResponse
 from django.utils.http import parse_header_parameters
 
 MAX_CONTENT_TYPE = 256  # characters; Django's parser takes time with the square of them
@@ -21,6 +26,14 @@ try:
     _django = get_wsgi_application()
 except ImproperlyConfigured as error:
     sys.exit(str(error))
+
+# What Django does around each request although it changes nothing here: there are no caches, no
+# log of queries but with DEBUG, and what the next request sets or looks at when it begins.
+request_finished.disconnect(close_caches)
+request_finished.disconnect(close_old_connections)
+request_finished.disconnect(reset_urlconf)
+if not settings.DEBUG:
+    request_started.disconnect(reset_queries)
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -40,7 +53,11 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
         environ["CONTENT_LENGTH"] = str(len(body))
     elif length.isdecimal() and (len(length) > MAX_DIGITS or int(length) > most):
         environ["CONTENT_LENGTH"] = str(most)
-    return _django(environ, start_response)
+    response = _django(environ, start_response)
+    if not isinstance(response, HttpResponse):  # a file
+        return response
+    response.close()
+    return [response.content]  # a server sends a list at once, and an iterator piece by piece
 
 
 @lru_cache(maxsize=64)

@@ -4,8 +4,9 @@ import http.client
 import io
 import json
 import socket
-from collections.abc import Iterator
-from contextlib import closing
+from ast import literal_eval
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -13,8 +14,9 @@ import pytest
 import requests
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
+from django.dispatch import Signal
 
-from api.tests.server import Service
+from api.tests.server import Server, Service
 from authdemo.wsgi import application
 
 JSON = "application/json"
@@ -33,13 +35,14 @@ class Body(io.BytesIO):
 
 @pytest.fixture(autouse=True)
 def _test_transaction_outlives_the_request() -> Iterator[None]:
-    """As Django's own test client does, keep the connection that holds the test's transaction."""
-    signals = (request_started, request_finished)
-    for signal in signals:
-        signal.disconnect(close_old_connections)
+    """Keep the connection that holds the test's transaction, as Django's own test client does.
+
+    That one connects the function again to the end of a request, from which `wsgi.py` took it.
+    """
+    request_started.disconnect(close_old_connections)
+    request_finished.disconnect(close_old_connections)
     yield
-    for signal in signals:
-        signal.connect(close_old_connections)
+    request_started.connect(close_old_connections)
 
 
 def send(method: str, path: str, **environ: Any) -> tuple[int, dict[str, Any]]:
@@ -49,6 +52,46 @@ def send(method: str, path: str, **environ: Any) -> tuple[int, dict[str, Any]]:
     statuses = []
     body = b"".join(application(environ, lambda status, _headers: statuses.append(status)))
     return int(statuses[0].split()[0]), json.loads(body)
+
+
+def respond(path: str, **environ: Any) -> Any:
+    environ |= {"PATH_INFO": path, "HTTP_HOST": "localhost"}
+    setup_testing_defaults(environ)
+    return application(environ, lambda _status, _headers: None)
+
+
+def test_answer_is_whole_and_closed_when_the_server_gets_it() -> None:
+    finished = []
+    with receiving(request_finished, lambda **_: finished.append(True)):
+        assert respond("/public") == [b'{"message":"Welcome to the public area :)"}']
+        assert finished == [True]
+
+
+def test_file_is_handed_over_piece_by_piece() -> None:
+    with closing(respond("/static/api/pages.css")) as response:
+        assert not isinstance(response, list)
+        assert b"".join(response)
+
+
+@pytest.mark.parametrize(("debug", "more"), [("false", set()), ("true", {"reset_queries"})])
+def test_request_is_begun_and_ended_with_nothing_that_is_not_needed(
+    server: Server, debug: str, more: set[str]
+) -> None:
+    server.extra = {"DEBUG": debug}
+    code = "import authdemo.wsgi; from django.core import signals;"
+    code += "print([receiver[1]().__name__ for signal in (signals.request_started,"
+    code += " signals.request_finished) for receiver in signal.receivers])"
+    assert set(literal_eval(server.manage("shell", "--no-imports", "-c", code))) == {
+        "close_old_connections",
+        *more,
+    }
+
+
+@contextmanager
+def receiving(signal: Signal, receiver: Callable[..., None]) -> Iterator[None]:
+    signal.connect(receiver)
+    yield
+    signal.disconnect(receiver)
 
 
 def unsupported() -> tuple[int, dict[str, str]]:
