@@ -8,13 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
-from limits.errors import StorageError
-from limits.storage import RedisStorage
 
 from api.breaker import Breaker
 
 STORE_PAUSE = 3.0  # seconds between attempts to reach a counter store that failed
-STORE_TIMEOUT = 0.5  # seconds
 SWEEP_INTERVAL = 10.0  # seconds
 LOG_INTERVAL = 60.0  # seconds
 logger = logging.getLogger(__name__)
@@ -55,20 +52,6 @@ class MemoryStorage:
         return self._counts.get(key, (0, 0.0))[1]
 
 
-class SharedStorage(RedisStorage):
-    """The counters of the `limits` library in Redis, of which several can be read at once.
-
-    Each login reads two, and a round trip costs more than everything else that guards it.
-    """
-
-    def get_all(self, keys: Sequence[str]) -> list[int]:
-        try:
-            found: Any = self.storage.mget([self.prefixed_key(key) for key in keys])
-        except self.base_exceptions as error:
-            raise StorageError(error) from error
-        return [int(count or 0) for count in found]
-
-
 class Counters:
     """Counters shared by all processes through Redis, or this process's own in memory.
 
@@ -78,7 +61,12 @@ class Counters:
 
     def __init__(self, redis_url: str) -> None:
         self._memory = MemoryStorage()
-        self._redis = _shared_storage(redis_url) if redis_url else None
+        self._redis: Any = None
+        if redis_url:
+            from api import shared_counters  # 10 MB that a process without Redis has no need of
+
+            self._redis = shared_counters.connect(redis_url)
+            self._errors = shared_counters.ERRORS
         self._breaker = Breaker(STORE_PAUSE)
         self._log_at = 0.0  # of `time.monotonic()`
 
@@ -99,9 +87,9 @@ class Counters:
         if self._redis and self._breaker.allows():
             try:
                 result = getattr(self._redis, method)(*args)
-            except StorageError as error:
+            except self._errors as error:
                 self._breaker.trip()
-                self._log(type(error.storage_error).__name__)
+                self._log(type(error).__name__)
             else:
                 self._breaker.reset()
                 return result
@@ -112,21 +100,6 @@ class Counters:
         if now >= self._log_at:
             self._log_at = now + LOG_INTERVAL
             logger.error("Redis failed (%s); counting in memory until it is back.", cause)
-
-
-def _shared_storage(url: str) -> SharedStorage:
-    from redis.backoff import NoBackoff  # 7 MB that a process without Redis has no need of
-    from redis.exceptions import ConnectionError as RedisConnectionError
-    from redis.retry import Retry
-
-    return SharedStorage(
-        url,
-        wrap_exceptions=True,
-        socket_timeout=STORE_TIMEOUT,
-        socket_connect_timeout=STORE_TIMEOUT,
-        # Once more for a connection that a restart left dead, and not where Redis hangs.
-        retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),  # type: ignore[arg-type]
-    )
 
 
 @lru_cache(maxsize=1)

@@ -16,12 +16,11 @@ import ipaddress
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest
-from limits import parse
 
 from api.counters import counters
 from api.exceptions import InvalidClient, SlowDown, Unavailable
@@ -56,8 +55,7 @@ def _canonical(text: str) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(NamedTuple):
     """One limit on one key: failures in the window, and places of attempts in flight.
 
     Places are counted by the lease period in which they were taken, and those of the periods
@@ -65,12 +63,9 @@ class Bucket:
     a killed process never left is forgotten.
     """
 
-    rate: str
+    limit: int
+    window: int  # seconds
     key: str
-
-    @property
-    def limit(self) -> int:
-        return int(_parse(self.rate).amount)
 
     @property
     def failures(self) -> int:
@@ -83,11 +78,10 @@ class Bucket:
     @property
     def wait(self) -> float:
         """How many seconds the failures still count; rounding makes it no longer than they can."""
-        window = _parse(self.rate).get_expiry()
-        return min(window, counters().expires_in(self.failures_key))
+        return min(self.window, counters().expires_in(self.failures_key))
 
     def fail(self, guesses: int = 1) -> int:
-        return counters().add(self.failures_key, guesses, _parse(self.rate).get_expiry())
+        return counters().add(self.failures_key, guesses, self.window)
 
     def take_place(self, period: int) -> int:
         """Take a place, and return how many are taken."""
@@ -109,9 +103,6 @@ class Bucket:
         return f"places/{period}/{self.key}"
 
 
-_parse = lru_cache(maxsize=16)(parse)
-
-
 @contextmanager
 def attempt(
     request: HttpRequest, client_ids: Iterable[str], *, costly: bool, guesses: int = 1
@@ -125,8 +116,8 @@ def attempt(
     """
     network = _network(client_address(request))
     digests = (hashlib.sha256(client_id.encode()).hexdigest() for client_id in client_ids)
-    buckets = [Bucket(settings.FAILED_LOGINS_PER_ADDRESS, network)]
-    buckets += [Bucket(settings.FAILED_LOGINS_PER_CLIENT, f"{network}/{one}") for one in digests]
+    buckets = [Bucket(*settings.FAILED_LOGINS_PER_ADDRESS, network)]
+    buckets += [Bucket(*settings.FAILED_LOGINS_PER_CLIENT, f"{network}/{one}") for one in digests]
     _refuse(_full(buckets))
     period = _take_places(buckets) if costly else None
     try:
@@ -143,7 +134,7 @@ def attempt(
 def count_registration(request: HttpRequest) -> None:
     """Count one registration for its address. Raises `SlowDown`."""
     network = _network(client_address(request))
-    bucket = Bucket(settings.REGISTRATIONS_PER_ADDRESS, f"registrations/{network}")
+    bucket = Bucket(*settings.REGISTRATIONS_PER_ADDRESS, f"registrations/{network}")
     _refuse(_full([bucket]) or ([bucket] if bucket.fail() > bucket.limit else []))
 
 

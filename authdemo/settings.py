@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
-from limits import parse_many
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -45,16 +44,14 @@ def one_of(name: str, default: str, *choices: str) -> str:
     return value
 
 
-def rate(name: str, default: str) -> str:
-    """Read a variable such as `10/minute`, as the `limits` library writes rates."""
+def rate(name: str, default: str) -> tuple[int, int]:
+    """Read a variable such as `10/minute` as how many in how many seconds."""
     value: str = env.str(name, default)
-    try:
-        amounts = [limit.amount for limit in parse_many(value)]
-    except ValueError:
-        amounts = []
-    if len(amounts) != 1 or amounts[0] < 1:
+    form = re.fullmatch(r"([1-9][0-9]{0,8})/(second|minute|hour|day)", value)
+    if not form:
         raise ImproperlyConfigured(f"{name} must be a rate such as {default!r}, not {value!r}.")
-    return value
+    seconds = {"second": 1, "minute": 60, "hour": 60 * 60, "day": 24 * 60 * 60}
+    return int(form[1]), seconds[form[2]]
 
 
 def boolean(name: str, *, default: bool) -> bool:

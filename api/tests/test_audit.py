@@ -73,7 +73,7 @@ def test_throttled_login_is_told(
     events: Callable[[], list[str]],
     settings: Settings,
 ) -> None:
-    settings.FAILED_LOGINS_PER_CLIENT = "1/minute"
+    settings.FAILED_LOGINS_PER_CLIENT = (1, 60)
     wrong = credentials | {"client_secret": "wrong"}
     for _ in range(2):
         http.post("/login", wrong, format="json")

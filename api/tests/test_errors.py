@@ -109,7 +109,7 @@ def test_scope_of_somebody_else_is_400(http: APIClient, credentials: dict[str, s
 def test_one_failure_too_many_is_429(
     http: APIClient, credentials: dict[str, str], settings: Settings
 ) -> None:
-    settings.FAILED_LOGINS_PER_CLIENT = "1/minute"
+    settings.FAILED_LOGINS_PER_CLIENT = (1, 60)
     wrong = credentials | {"client_secret": "wrong"}
     assert http.post("/login", wrong, format="json").status_code == 401
     response = http.post("/login", wrong, format="json")

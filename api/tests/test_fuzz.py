@@ -131,7 +131,7 @@ bounded = settings(
 @pytest.fixture
 def patient(db: None, settings: Settings) -> APIClient:
     """A caller of a service that refuses nobody for trying often."""
-    settings.FAILED_LOGINS_PER_CLIENT = settings.FAILED_LOGINS_PER_ADDRESS = "1000000/minute"
+    settings.FAILED_LOGINS_PER_CLIENT = settings.FAILED_LOGINS_PER_ADDRESS = (1_000_000, 60)
     return APIClient()
 
 

@@ -166,7 +166,7 @@ def test_closed_registration_is_closed_to_credentials(
 def test_registrations_of_an_address_are_limited_but_not_those_of_the_scope_register(
     http: APIClient, login: Login, settings: Settings
 ) -> None:
-    settings.REGISTRATIONS_PER_ADDRESS = "1/minute"
+    settings.REGISTRATIONS_PER_ADDRESS = (1, 60)
     assert register(http).status_code == 201
     response = register(http)
     assert_error(response, 429, "slow_down", "Too many attempts; try again later.")

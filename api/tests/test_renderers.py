@@ -173,7 +173,7 @@ def test_secret_is_never_put_back_into_the_form(
 def test_too_many_failures_are_explained_with_the_time_left(
     browser: Browser, credentials: dict[str, str], settings: Any
 ) -> None:
-    settings.FAILED_LOGINS_PER_CLIENT = "1/minute"
+    settings.FAILED_LOGINS_PER_CLIENT = (1, 60)
     wrong = credentials | {"client_secret": "wrong"}
     sign_in(browser, wrong)
     response = sign_in(browser, wrong)

@@ -77,7 +77,7 @@ def spoil(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iter
             case 415:
                 return {"data": "client_id", "content_type": "text/plain"}
             case 429:
-                settings.FAILED_LOGINS_PER_CLIENT = settings.REGISTRATIONS_PER_ADDRESS = "0/minute"
+                settings.FAILED_LOGINS_PER_CLIENT = settings.REGISTRATIONS_PER_ADDRESS = (0, 60)
             case 503:
                 keys.forget()
                 monkeypatch.setattr(CursorWrapper, "execute", Broken)

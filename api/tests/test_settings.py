@@ -145,6 +145,8 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
         rate("FAILED_LOGINS_PER_CLIENT", "10/minute", ""),
         rate("FAILED_LOGINS_PER_CLIENT", "10/minute", "0/minute"),
         rate("FAILED_LOGINS_PER_CLIENT", "10/minute", "1/minute;2/hour"),
+        rate("FAILED_LOGINS_PER_CLIENT", "10/minute", "10"),
+        rate("FAILED_LOGINS_PER_CLIENT", "10/minute", "\u0661/minute"),
         rate("FAILED_LOGINS_PER_ADDRESS", "100/minute", "-1/minute"),
         rate("REGISTRATIONS_PER_ADDRESS", "10/minute", "10/fortnight"),
         refused(
@@ -227,9 +229,6 @@ def test_debug_is_on_only_where_it_is_asked_for(load: Load, value: str, is_on: b
         ("REGISTRATION", "open"),
         ("JWT_AUDIENCE", "https://api.example.com"),
         ("JWT_ALGORITHM", "HS512"),
-        ("FAILED_LOGINS_PER_CLIENT", "3/hour"),
-        ("FAILED_LOGINS_PER_ADDRESS", "30/hour"),
-        ("REGISTRATIONS_PER_ADDRESS", "3/day"),
         ("REDIS_URL", "rediss://:secret@redis.example.com:6380/1"),
         ("LOG_LEVEL", "DEBUG"),
         ("LOG_FORMAT", "json"),
@@ -237,6 +236,18 @@ def test_debug_is_on_only_where_it_is_asked_for(load: Load, value: str, is_on: b
 )
 def test_value_that_is_set_is_taken(load: Load, name: str, value: str) -> None:
     assert getattr(load(**PUBLIC, **{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "rate"),
+    [("3/second", (3, 1)), ("30/minute", (30, 60)), ("3/hour", (3, 3600)), ("9/day", (9, 86400))],
+)
+def test_rate_is_how_many_in_how_many_seconds(
+    load: Load, value: str, rate: tuple[int, int]
+) -> None:
+    names = ("FAILED_LOGINS_PER_CLIENT", "FAILED_LOGINS_PER_ADDRESS", "REGISTRATIONS_PER_ADDRESS")
+    loaded = load(**dict.fromkeys(names, value))
+    assert [getattr(loaded, name) for name in names] == [rate] * 3
 
 
 def test_fallbacks_are_separated_by_commas(load: Load) -> None:

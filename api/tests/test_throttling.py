@@ -19,7 +19,7 @@ from pytest_django import Settings
 from redis import Redis as Storage
 from rest_framework.test import APIClient
 
-from api import counters, throttling
+from api import counters, shared_counters, throttling
 from api.credentials import create_client
 from api.hashers import ChosenSecretHasher
 from api.tests.answers import assert_error, basic
@@ -243,6 +243,14 @@ def test_good_generated_secret_costs_no_count(
     assert attempt(http, credentials) == 200
 
 
+def test_redis_and_limits_are_loaded_only_where_they_are_used(server: Server) -> None:
+    code = "import sys; from api.counters import counters; counters();"
+    code += "print(sorted({'limits', 'redis'} & sys.modules.keys()))"
+    assert server.manage("shell", "--no-imports", "-c", code) == "[]\n"
+    server.extra = {"REDIS_URL": "redis://127.0.0.1:1"}
+    assert server.manage("shell", "--no-imports", "-c", code) == "['limits', 'redis']\n"
+
+
 def together(number: int, work: Callable[[], object]) -> None:
     """Run a function in so many threads, all begun at the same moment."""
     barrier = threading.Barrier(number)
@@ -262,9 +270,9 @@ GUESSER = """
 import time
 from concurrent.futures import ThreadPoolExecutor
 from django.test import RequestFactory
-from api import counters, throttling
+from api import shared_counters, throttling
 from api.exceptions import InvalidClient, SlowDown
-counters.STORE_TIMEOUT = throttling.PATIENCE = 60  # an overloaded machine is another subject
+shared_counters.TIMEOUT = throttling.PATIENCE = 60  # an overloaded machine is another subject
 
 def guess(_):
     request = RequestFactory().get("/", REMOTE_ADDR="192.0.2.1")
@@ -340,8 +348,8 @@ def test_logins_go_on_without_redis(guarded: Server, redis: Redis, fault: str) -
                 answers = [log_in(guarded, "foo", "bar", victim) for _ in range(10)]
                 wrong = [log_in(guarded, "foo", "wrong", victim).status for _ in range(LIMIT + 1)]
         assert {answer.status for answer in answers} == {200}
-        assert answers[0].seconds < 2 * counters.STORE_TIMEOUT
-        assert max(answer.seconds for answer in answers[1:]) < counters.STORE_TIMEOUT
+        assert answers[0].seconds < 2 * shared_counters.TIMEOUT
+        assert max(answer.seconds for answer in answers[1:]) < shared_counters.TIMEOUT
         assert wrong == [401] * LIMIT + [429]
         assert guarded.log.count("Redis failed") == 1
         time.sleep(counters.STORE_PAUSE)
