@@ -24,6 +24,13 @@ POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "object-src 'none'"
 )
+SECURITY_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
 @pytest.fixture
@@ -93,18 +100,48 @@ def test_page_is_never_kept_and_carries_the_one_policy(
     response = browser.get(path)
     assert response["Content-Type"] == "text/html; charset=utf-8"
     assert response["Content-Security-Policy"] == POLICY
-    assert response["Referrer-Policy"] == "same-origin"
-    assert response["X-Content-Type-Options"] == "nosniff"
-    assert response["Cross-Origin-Opener-Policy"] == "same-origin"
     if path != "/nowhere":
         assert response["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/public", "/admin/login/", "/static/api/pages.css", "/schema"])
-def test_the_one_policy_is_everywhere(http: APIClient, path: str, db: None) -> None:
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/public", 200),
+        ("/admin/login/", 200),
+        ("/static/api/pages.css", 200),
+        ("/schema", 200),
+        ("/private", 403),
+        ("/nowhere", 404),
+        ("/login", 405),
+    ],
+)
+def test_security_headers_are_everywhere(http: APIClient, path: str, status: int, db: None) -> None:
     response = http.get(path)
     response.close()
-    assert (response.status_code, response["Content-Security-Policy"]) == (200, POLICY)
+    assert response.status_code == status
+    assert {name: response[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+
+
+@pytest.mark.parametrize("path", ["/public", "/login", "/nowhere"])
+def test_program_is_given_no_cookie(http: APIClient, path: str, db: None) -> None:
+    assert not http.get(path).cookies
+
+
+@pytest.mark.parametrize("accept", [HTML, "text/*", "TEXT/HTML", "text/*;q=0.9, image/png"])
+def test_page_with_a_form_comes_with_its_cookie(http: APIClient, accept: str, db: None) -> None:
+    response = http.get("/login", headers={"Accept": accept})
+    assert "csrfmiddlewaretoken" in response.content.decode()
+    assert "csrftoken" in response.cookies
+
+
+def test_form_of_the_admin_needs_the_csrf_token_whatever_is_accepted(db: None) -> None:
+    form = {"username": "boss", "password": "a password of theirs"}
+    for accept in (HTML, "*/*", "application/json"):
+        browser = Browser(enforce_csrf_checks=True, headers={"Accept": accept})
+        response = browser.post("/admin/login/", form)
+        assert response.status_code == 403
+        assert "The CSRF token is missing or wrong." in response.content.decode()
 
 
 def test_no_page_has_anything_inline(browser: Browser, credentials: dict[str, str]) -> None:
