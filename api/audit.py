@@ -4,17 +4,16 @@ Values that callers supply are written as JSON strings in ASCII, so that none ca
 carry a control character into a terminal. A secret that somebody sent for a client id is left out.
 """
 
-import json
 import logging
+from json.encoder import encode_basestring_ascii as quote
 
 from api.hashers import GENERATED, PREFIX
 
 logger = logging.getLogger("api.audit")
-_quote = json.JSONEncoder().encode  # `json.dumps` would make an encoder for each value
 
 
 def record(event: str, **fields: str | int) -> None:
     """Log an event such as `token_issued`; `fields` say who, from where, and with what outcome."""
     told = {name: GENERATED.sub(f"{PREFIX}...", str(value)) for name, value in fields.items()}
-    text = " ".join(f"{name}={_quote(value)}" for name, value in told.items())
+    text = " ".join([f"{name}={quote(value)}" for name, value in told.items()])
     logger.info("%s %s", event, text, extra={"event": event, **told})

@@ -359,11 +359,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "text": {
-            "()": "authdemo.logs.LineFormatter",
-            "format": "{asctime} {levelname} {name} {message}",
-            "style": "{",
-        },
+        "text": {"()": "authdemo.logs.LineFormatter"},
         "json": {
             "()": "authdemo.logs.JSONFormatter",
             "format": "{asctime}{levelname}{name}{message}",
