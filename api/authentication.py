@@ -102,16 +102,16 @@ def authenticate_client(request: Request) -> credentials.Login:
     are wrong, and `SlowDown` after too many failures.
     """
     readings, used_basic = _presented(request)
-    costly = not all(is_generated(secret) for _, secret in readings)
+    generated = [is_generated(secret) for _, secret in readings]
     address = throttling.client_address(request._request)
     try:
         with throttling.attempt(
             request._request,
             {client_id for client_id, _ in readings},
-            costly=costly,
+            costly=not all(generated),
             guesses=len(readings),
         ):
-            return _check(readings, BASIC_CHALLENGE if used_basic else None)
+            return _check(readings, generated, BASIC_CHALLENGE if used_basic else None)
     except InvalidClient as error:
         reason = str(error.__cause__)
         audit.record("login_failed", client=readings[0][0], address=address, reason=reason)
@@ -121,11 +121,13 @@ def authenticate_client(request: Request) -> credentials.Login:
         raise
 
 
-def _check(readings: list[tuple[str, str]], challenge: dict[str, str] | None) -> credentials.Login:
+def _check(
+    readings: list[tuple[str, str]], generated: list[bool], challenge: dict[str, str] | None
+) -> credentials.Login:
     """Return whom the first good reading belongs to. Raises `InvalidClient`."""
-    for client_id, secret in readings:
+    for (client_id, secret), by_us in zip(readings, generated, strict=True):
         try:
-            return credentials.check(client_id, secret)
+            return credentials.check(client_id, secret, generated=by_us)
         except credentials.BadCredentialsError as error:
             refusal = error
     raise InvalidClient(headers=challenge) from refusal
@@ -133,7 +135,8 @@ def _check(readings: list[tuple[str, str]], challenge: dict[str, str] | None) ->
 
 def _presented(request: Request) -> tuple[list[tuple[str, str]], bool]:
     """Return the readings of the presented credentials, and whether a Basic header held them."""
-    if request.query_params.keys() & {"client_id", "client_secret"}:
+    query = request.META.get("QUERY_STRING") and request.query_params
+    if query and query.keys() & {"client_id", "client_secret"}:
         raise InvalidRequest("Credentials do not belong in the URL.")
     scheme, _, encoded = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "basic":
@@ -162,9 +165,10 @@ class GuardedBackend(ModelBackend):
         if request is None or username is None or password is None:
             return None
         address = throttling.client_address(request)
+        generated = is_generated(password)
         try:
-            with throttling.attempt(request, {username}, costly=not is_generated(password)):
-                login = _check([(username, password)], None)
+            with throttling.attempt(request, {username}, costly=not generated):
+                login = _check([(username, password)], [generated], None)
         except InvalidClient as error:
             reason = str(error.__cause__)
             audit.record("sign_in_failed", client=username, address=address, reason=reason)

@@ -94,7 +94,7 @@ class _Keyring:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loaded_at = 0.0  # of `time.monotonic()`
-        self._keys: dict[str, Key] | None = None  # by header
+        self._keys: dict[str, Key] | None = None  # by header; who signs last comes first
 
     def keys(self) -> dict[str, Key]:
         if self._keys is None or time.monotonic() - self._loaded_at > REFRESH.total_seconds():
@@ -143,14 +143,11 @@ def signing_key() -> Key:
     It is the latest that is due. Where none is due yet, the first one was made by a machine whose
     clock is ahead of ours, and signs all the same.
     """
-    now = timezone.now()
     usable = [key for key in _keyring.keys().values() if key.signing]
     if not usable:
         raise NoSigningKeyError("No key can sign; `manage.py rotatekeys --now` makes one.")
-    due = [key for key in usable if key.signs_from <= now]
-    if due:
-        return max(due, key=lambda key: key.signs_from)
-    return min(usable, key=lambda key: key.signs_from)
+    now = timezone.now()
+    return next((key for key in usable if key.signs_from <= now), usable[-1])
 
 
 def find(header: str) -> Key | None:

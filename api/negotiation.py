@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
@@ -16,6 +17,14 @@ class ContentNegotiation(DefaultContentNegotiation):
     Whoever takes anything gets a view's first renderer, which is JSON, and so does whoever sends an
     Authorization header, whatever it accepts: no page with forms and cookies is for a program.
     """
+
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
+        """Take a media type that is written as ours is; leave any other way to write it to DRF."""
+        for parser in parsers:
+            if request.content_type == parser.media_type:
+                return parser
+        chosen: BaseParser | None = super().select_parser(request, parsers)
+        return chosen
 
     def select_renderer(
         self,

@@ -1,4 +1,4 @@
-"""The pages: what a browser is shown where a program gets JSON.
+"""JSON for programs; and the pages, which are what a browser is shown in its place.
 
 DRF's browsable API with templates of our own. DRF's have neither a language nor a width for phones,
 need jQuery, and are laid out by inline styles, which our Content-Security-Policy forbids.
@@ -16,6 +16,7 @@ from django.template import loader
 from django.urls import resolve, reverse
 from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
+from rest_framework import renderers
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -45,6 +46,15 @@ MEANINGS = {  # in the order of the page
     "secret_fp": "Which secret it was obtained with: when that secret goes, so does the token.",
 }
 TIMES = {"exp", "iat"}
+
+
+class JSONRenderer(renderers.JSONRenderer):
+    """DRF's, that takes no plain media type apart to look for an indent in it."""
+
+    def get_indent(self, accepted_media_type: str, renderer_context: Mapping[str, Any]) -> Any:
+        if accepted_media_type == self.media_type:
+            return renderer_context.get("indent")
+        return super().get_indent(accepted_media_type, renderer_context)
 
 
 class Page(BrowsableAPIRenderer):

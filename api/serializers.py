@@ -54,8 +54,17 @@ class Parameters(serializers.Serializer[Any]):
         parameters: dict[str, Any] = _made(cls).run_validation(data)
         return parameters
 
-    def to_internal_value(self, data: Any) -> Any:
-        return super().to_internal_value(without_empty(data))
+    def run_validation(self, data: Any = empty) -> Any:
+        """Ask the fields, and no more than them: no rule is about several of them together."""
+        given, found = without_empty(data), {}
+        for name, field in self.fields.items():
+            if name not in given and not field.required and field.default is empty:
+                continue
+            try:
+                found[name] = field.run_validation(given.get(name, empty))
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({name: error.detail}) from error
+        return found
 
 
 @cache

@@ -1,5 +1,6 @@
 """Validate, call one function, respond."""
 
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -14,7 +15,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import MethodNotAllowed, ValidationError
 from rest_framework.permissions import AllowAny, IsAuthenticated
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -34,6 +34,7 @@ from api.parsers import JSONParser
 from api.permissions import INTROSPECT, REGISTER, MayRegister, scopes_of
 from api.renderers import (
     DocsPage,
+    JSONRenderer,
     RegistrationPage,
     RootPage,
     SignInPage,
@@ -51,15 +52,21 @@ GRANT_TYPE_REQUIRED = "grant_type is required, but for a body of Content-Type ap
 
 
 class UncachedView(APIView):
-    """A view whose answers, errors included, no cache may keep (RFC 6749 §5.1)."""
+    """A view whose answers, errors included, no cache may keep (RFC 6749 §5.1).
+
+    So they need not say by which header of the request they vary.
+    """
 
     @property
     def default_response_headers(self) -> dict[str, str]:
-        return {
-            **super().default_response_headers,
-            "Cache-Control": "no-store",
-            "Pragma": "no-cache",
-        }
+        return dict(_uncached_headers(type(self)))  # type: ignore[arg-type]  # classes can be hashed
+
+
+@cache
+def _uncached_headers(view_class: type[APIView]) -> dict[str, str]:
+    """Return the headers of a view's answers to programs: they are the same for each request."""
+    allowed = ", ".join(view_class().allowed_methods)
+    return {"Allow": allowed, "Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 class FormView(UncachedView):

@@ -29,7 +29,7 @@ from api.credentials import (
     create_client,
     rotate_secret,
 )
-from api.hashers import generate_secret
+from api.hashers import generate_secret, is_generated
 from api.models import Client, RetiredSecret
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +40,7 @@ CHOSEN = "correct horse"
 def check(client_id: str, secret: str) -> Login | None:
     """Check credentials, with no reason given where they are refused."""
     try:
-        return credentials.check(client_id, secret)
+        return credentials.check(client_id, secret, generated=is_generated(secret))
     except BadCredentialsError:
         return None
 
