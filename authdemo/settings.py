@@ -236,8 +236,9 @@ def database() -> dict[str, Any]:
         case "django.db.backends.postgresql":
             config["ENGINE"] = "authdemo.postgresql"
             options.setdefault("connect_timeout", 3)  # seconds
-            # A statement that comes often is planned once for a connection.
-            options["server_side_binding"], options["prepare_threshold"] = True, 5
+            # The statements that come often are prepared by our backend, and no others: psycopg
+            # would end all that are prepared whenever it rolls back.
+            options["server_side_binding"], options["prepare_threshold"] = True, None
     return config
 
 
