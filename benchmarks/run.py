@@ -21,7 +21,17 @@ from statistics import median
 
 import chart
 from databases import ENGINES, POSTGRES, scratch
-from harness import CONNECTIONS, GRANIAN, PROJECT, THREADS, Load, end_in_order, load, processors
+from harness import (
+    CONNECTIONS,
+    GRANIAN,
+    PROJECT,
+    THREADS,
+    UNHURRIED,
+    Load,
+    end_in_order,
+    load,
+    processors,
+)
 from report import Verdict, conditions, markdown, save, verdict_table
 from systems import SYSTEMS, FastAPI, Floor, Ours, Stock, System, Toolkit
 
@@ -187,7 +197,7 @@ def main() -> None:
         return
     described = conditions(
         "run.py",
-        server=" ".join(GRANIAN),
+        server=" ".join([*UNHURRIED, *GRANIAN]),
         blocking_threads=", ".join(f"{n} ({engine})" for engine, n in THREADS.items()),
         rounds=options.rounds,
         seconds=options.seconds,

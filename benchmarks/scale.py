@@ -3,6 +3,9 @@
     pip install -r benchmarks/requirements.txt
     python benchmarks/scale.py
 
+The service itself runs on the interpreter that `--python` names: one whose environment has what
+serves, as in production, and not the tests' and the peers' packages, some of which take memory.
+
 Three questions, each on both databases: does a login or a call with a token cost more when there
 are a million clients than when there are a thousand; what do more workers bring; and does the
 memory of a worker grow under sustained mixed traffic, in which every client's token is replaced
@@ -11,6 +14,7 @@ after each 10,000 requests. A full run keeps its figures in `benchmarks/results/
 
 import argparse
 import random
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +25,7 @@ from harness import (
     CONNECTIONS,
     GRANIAN,
     THREADS,
+    UNHURRIED,
     Load,
     Request,
     Server,
@@ -36,6 +41,7 @@ SAMPLE = 1000  # clients that log in and call, spread over the table
 ENDPOINTS = ("login", "private")
 STEP, STEPS = 10_000, 10  # requests of sustained traffic between two looks at the memory
 MIX = {"private": 160, "login": 20, "public": 19, "chosen": 1}  # of 200 requests
+WORKERS = (1, 2, 4)
 PATIENCE = 600  # seconds for one step of sustained traffic
 
 
@@ -85,7 +91,7 @@ def plans(system: Ours, server: Server) -> dict[str, list[Request]]:
 def visit(system: Ours, seconds: int, workers: int = 1) -> dict[str, Load]:
     """Load a fresh server with logins, then with calls."""
     loads = {}
-    with system.serving(processors(workers)[0]) as server:
+    with system.serving(processors(workers)[0], workers) as server:
         for endpoint, requests in plans(system, server).items():
             for duration in (WARM_UP, seconds):
                 loads[endpoint] = load(
@@ -126,15 +132,14 @@ def growth(engine: str, options: argparse.Namespace) -> list[Growth]:
 
 
 def more_workers(engine: str, options: argparse.Namespace) -> list[Workers]:
-    """Give the server one, two and four processors, as far as there are."""
-    numbers = [number for number in (1, 2, 4) if number <= len(processors(4)[0])]
+    """Give the server one, two and four workers, and each a processor as far as there are."""
     with scratch(engine, options.postgres) as database:
         system = Ours(database)
         system.prepare(SAMPLE, chosen=False)
         rounds = []
         for number in range(options.rounds):
-            rounds.append({each: visit(system, options.seconds, each) for each in numbers})
-            rates = ", ".join(f"{each}: {rounds[-1][each]['login'].rate:,.0f}" for each in numbers)
+            rounds.append({each: visit(system, options.seconds, each) for each in WORKERS})
+            rates = ", ".join(f"{each}: {rounds[-1][each]['login'].rate:,.0f}" for each in WORKERS)
             print(f"{engine}, round {number + 1}: logins/s by workers {rates}", flush=True)
     return [
         Workers(
@@ -146,7 +151,7 @@ def more_workers(engine: str, options: argparse.Namespace) -> list[Workers]:
             cpu=median(loads[each][endpoint].cpu for loads in rounds),
         )
         for endpoint in ENDPOINTS
-        for each in numbers
+        for each in WORKERS
     ]
 
 
@@ -267,8 +272,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
     parser.add_argument("--postgres", default=POSTGRES, help="URL of the server, without a name")
+    parser.add_argument(
+        "--python", default=sys.executable, help="that has what serves, and no more"
+    )
     options = parser.parse_args()
     end_in_order()
+    Ours.interpreter = options.python
 
     grown = [figure for engine in ENGINES for figure in growth(engine, options)]
     workers = [figure for engine in ENGINES for figure in more_workers(engine, options)]
@@ -283,7 +292,7 @@ def main() -> None:
     print("", *tables.values(), sep="\n\n")
     described = conditions(
         "scale.py",
-        server=" ".join(GRANIAN),
+        server=" ".join([*UNHURRIED, *GRANIAN]),
         blocking_threads=", ".join(f"{n} ({engine})" for engine, n in THREADS.items()),
         rounds=options.rounds,
         seconds=options.seconds,

@@ -51,6 +51,7 @@ class System:
     wrong: dict[str, str]  # and a secret that isn't its own, but might be by its form
     refuses_inactive = ""  # where it claims to: "login", "private", or nowhere
     token_key = "access_token"
+    interpreter = sys.executable  # of the environment that the system is installed in
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -66,20 +67,20 @@ class System:
         }
 
     def python(self, *arguments: str) -> str:
-        return run([sys.executable, *arguments], self.directory, self.environment)
+        return run([self.interpreter, *arguments], self.directory, self.environment)
 
     def command(self, port: int, workers: int) -> list[str]:
         threads = str(THREADS[self.database.engine])
         return [
-            *(sys.executable, "-m", *GRANIAN, "--blocking-threads", threads),
+            *(self.interpreter, "-m", *GRANIAN, "--blocking-threads", threads),
             *("--workers", str(workers), "--port", str(port), *self.application),
         ]
 
-    def serving(self, cpus: Sequence[int]) -> AbstractContextManager[Server]:
-        """Run the server with one worker for each of the processors."""
+    def serving(self, cpus: Sequence[int], workers: int = 1) -> AbstractContextManager[Server]:
+        """Run the server, with so many workers, on the processors."""
         port = free_port()
         return serving(
-            self.command(port, len(cpus)),
+            self.command(port, workers),
             port=port,
             directory=self.directory,
             environment=self.environment,
@@ -248,7 +249,7 @@ class FastAPI(System):
 
     def command(self, port: int, workers: int) -> list[str]:
         return [
-            *(sys.executable, "-m", "uvicorn", "fastapi_tutorial:app", "--no-access-log"),
+            *(self.interpreter, "-m", "uvicorn", "fastapi_tutorial:app", "--no-access-log"),
             *("--workers", str(workers), "--port", str(port)),
         ]
 
