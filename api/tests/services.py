@@ -144,13 +144,17 @@ class PostgreSQL(Service):
 
 
 class Network:
-    """A TCP proxy in front of a port; while it `is_cut`, nothing gets through, silently."""
+    """A TCP proxy in front of a port; while it `is_cut`, nothing gets through, silently.
+
+    Of what the port answers at a time, the last `lost` bytes get lost.
+    """
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.is_cut = False
+        self.lost = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -173,4 +177,6 @@ class Network:
                     data = end.recv(65536)
                     if not data:
                         return
+                    if end is far and self.lost:
+                        data = data[: -self.lost]
                     other[end].sendall(data)

@@ -141,6 +141,26 @@ def test_network_that_carries_nothing_is_a_frozen_database(
     assert calls.slowest(*NEED_NONE) < 2.5  # none
 
 
+def test_answer_without_its_end_holds_up_its_caller_and_nobody_else(
+    service: Server, client: dict[str, str], network: Network, postgresql: PostgreSQL
+) -> None:
+    service.database_url = postgresql.url(network.port)
+    calls = load(service, client)
+    with service.running(workers(service)), calls.running():
+        eventually(lambda: service.log.count("Started worker-") == 2)
+        time.sleep(1)
+        network.lost = 6  # bytes: PostgreSQL's ReadyForQuery
+        time.sleep(1.5)
+        network.lost = 0
+        over = time.monotonic() + 3  # seconds: the deadline of what was asked until now
+        time.sleep(3 + RECOVERY + 1)
+    assert calls.statuses(*NEED_NONE).keys() == {200}
+    assert calls.statuses(*NEED_DATABASE).keys() == {200, 503}
+    assert calls.statuses(*NEED_DATABASE, since=over + RECOVERY).keys() == {200}
+    assert calls.slowest(*NEED_DATABASE) < 5
+    assert calls.slowest(*NEED_NONE) < 2.5
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["stopped", "crashed"])
 def test_database_that_is_gone_is_found_again_when_it_is_back(
     service: Server, client: dict[str, str], postgresql: PostgreSQL, number: int

@@ -52,6 +52,23 @@ def test_types_are_those_of_django(client_row: Client) -> None:
     assert ask(statement, "nobody") == []
 
 
+def test_text_with_a_nul_is_refused_and_not_cut() -> None:
+    with pytest.raises(DataError):
+        ask(ECHO, "admin\0x", "b")
+    assert ask(ECHO, "a", "b") == [("a!", "B")]
+
+
+def test_rows_are_fetched_once() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(ECHO, ["a", "b"])
+        assert cursor.fetchall() == [("a!", "B")]
+        assert cursor.fetchall() == []
+        cursor.execute(ECHO, ["a", "b"])
+        cursor.executemany("SELECT %s", [["c"]])
+        with pytest.raises(ProgrammingError):
+            cursor.fetchall()
+
+
 def test_failure_is_djangos_and_leaves_the_connection_usable() -> None:
     for _ in range(2):
         with pytest.raises(DataError, match="division by zero"), transaction.atomic():

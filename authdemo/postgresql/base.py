@@ -80,37 +80,50 @@ class Connection(psycopg.Connection[Any]):
         Straight to libpq: a cursor of psycopg's takes apart, adapts and looks up every statement
         anew, which is a sixth of what a whole request costs.
         """
-        name = self._names.get(query) or self._prepare(query, len(params))
+        if any("\0" in text for text in params):
+            raise psycopg.DataError("PostgreSQL text has no NUL characters.")  # libpq ends at one
+        give_up_at = time.monotonic() + self.deadline if self.deadline else None
+        name = self._names.get(query) or self._prepare(query, len(params), give_up_at)
         self.pgconn.send_query_prepared(name, [text.encode() for text in params])
         try:
-            result = self._answer(ExecStatus.TUPLES_OK)
+            result = self._answer(ExecStatus.TUPLES_OK, give_up_at)
         except (InvalidSqlStatementName, FeatureNotSupported):
             self._names.clear()  # discarded, or its tables altered: the next one prepares it anew
             raise
         self._loaders.set_pgresult(result)
         return self._loaders.load_rows(0, result.ntuples, tuple)
 
-    def _prepare(self, query: str, params: int) -> bytes:
+    def _prepare(self, query: str, params: int, give_up_at: float | None) -> bytes:
         name = f"asked_{next(self._numbers)}".encode()
         numbered = query % tuple(f"${number}" for number in range(1, params + 1))
         self.pgconn.send_prepare(name, numbered.encode())
-        self._answer(ExecStatus.COMMAND_OK)
+        self._answer(ExecStatus.COMMAND_OK, give_up_at)
         self._names[query] = name
         return name
 
-    def _answer(self, expected: ExecStatus) -> PGresult:
-        """Wait for the one answer to what was sent."""
+    def _answer(self, expected: ExecStatus, give_up_at: float | None) -> PGresult:
+        """Wait for the one answer to what was sent, and for the end of it.
+
+        `get_result` would wait itself, for as long as it takes and holding the interpreter's lock,
+        so it is called only when there is something to get.
+        """
         self.pgconn.flush()
-        while self.pgconn.is_busy():
-            if not self._readable.poll(self.deadline and self.deadline * 1000):
-                self._give_up()
-            self.pgconn.consume_input()
-        result = self.pgconn.get_result()
-        while self.pgconn.get_result():
-            pass
-        if result is None or result.status != expected:
-            raise error_from_result(result) if result else psycopg.OperationalError("no answer")
-        return result
+        results = []
+        while True:
+            while self.pgconn.is_busy():
+                left = give_up_at and max(0.0, give_up_at - time.monotonic()) * 1000
+                if not self._readable.poll(left):
+                    self._give_up()
+                self.pgconn.consume_input()
+            result = self.pgconn.get_result()
+            if result is None:
+                break
+            results.append(result)
+        if not results:
+            raise psycopg.OperationalError("The database gave no answer.")
+        if results[0].status != expected:
+            raise error_from_result(results[0])
+        return results[0]
 
     def _give_up(self) -> NoReturn:
         Connection.timed_out_at = time.monotonic()
@@ -143,7 +156,10 @@ class Cursor:
             self._own.execute(query, params)
 
     def fetchall(self) -> Any:
-        return self._own.fetchall() if self._rows is None else self._rows
+        if self._rows is None:
+            return self._own.fetchall()
+        rows, self._rows = self._rows, []
+        return rows
 
     def close(self) -> None:
         if "_own" in self.__dict__:
@@ -153,6 +169,7 @@ class Cursor:
         return iter(self._own)
 
     def __getattr__(self, name: str) -> Any:
+        self._rows = None
         return getattr(self._own, name)
 
 
