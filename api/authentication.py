@@ -102,16 +102,16 @@ def authenticate_client(request: Request) -> credentials.Login:
     are wrong, and `SlowDown` after too many failures.
     """
     readings, used_basic = _presented(request)
-    generated = [is_generated(secret) for _, secret in readings]
+    formed = [(client_id, secret, is_generated(secret)) for client_id, secret in readings]
     address = throttling.client_address(request._request)
     try:
         with throttling.attempt(
             request._request,
             {client_id for client_id, _ in readings},
-            costly=not all(generated),
+            costly=not all(generated for _, _, generated in formed),
             guesses=len(readings),
         ):
-            return _check(readings, generated, BASIC_CHALLENGE if used_basic else None)
+            return _check(formed, BASIC_CHALLENGE if used_basic else None)
     except InvalidClient as error:
         reason = str(error.__cause__)
         audit.record("login_failed", client=readings[0][0], address=address, reason=reason)
@@ -122,12 +122,15 @@ def authenticate_client(request: Request) -> credentials.Login:
 
 
 def _check(
-    readings: list[tuple[str, str]], generated: list[bool], challenge: dict[str, str] | None
+    readings: list[tuple[str, str, bool]], challenge: dict[str, str] | None
 ) -> credentials.Login:
-    """Return whom the first good reading belongs to. Raises `InvalidClient`."""
-    for (client_id, secret), by_us in zip(readings, generated, strict=True):
+    """Return whom the first good reading belongs to: id, secret, and whether that is generated.
+
+    Raises `InvalidClient`.
+    """
+    for client_id, secret, generated in readings:
         try:
-            return credentials.check(client_id, secret, generated=by_us)
+            return credentials.check(client_id, secret, generated=generated)
         except credentials.BadCredentialsError as error:
             refusal = error
     raise InvalidClient(headers=challenge) from refusal
@@ -168,7 +171,7 @@ class GuardedBackend(ModelBackend):
         generated = is_generated(password)
         try:
             with throttling.attempt(request, {username}, costly=not generated):
-                login = _check([(username, password)], [generated], None)
+                login = _check([(username, password, generated)], None)
         except InvalidClient as error:
             reason = str(error.__cause__)
             audit.record("sign_in_failed", client=username, address=address, reason=reason)

@@ -45,19 +45,18 @@ def _test_transaction_outlives_the_request() -> Iterator[None]:
     request_started.connect(close_old_connections)
 
 
-def send(method: str, path: str, **environ: Any) -> tuple[int, dict[str, Any]]:
-    """Return the status and the JSON body of an answer."""
-    environ |= {"REQUEST_METHOD": method, "PATH_INFO": path, "HTTP_HOST": "localhost"}
-    setup_testing_defaults(environ)
-    statuses = []
-    body = b"".join(application(environ, lambda status, _headers: statuses.append(status)))
-    return int(statuses[0].split()[0]), json.loads(body)
-
-
-def respond(path: str, **environ: Any) -> Any:
+def respond(path: str, start_response: Any = lambda _status, _headers: None, **environ: Any) -> Any:
     environ |= {"PATH_INFO": path, "HTTP_HOST": "localhost"}
     setup_testing_defaults(environ)
-    return application(environ, lambda _status, _headers: None)
+    return application(environ, start_response)
+
+
+def send(method: str, path: str, **environ: Any) -> tuple[int, dict[str, Any]]:
+    """Return the status and the JSON body of an answer."""
+    statuses: list[str] = []
+    environ["REQUEST_METHOD"] = method
+    answer = respond(path, lambda status, _headers: statuses.append(status), **environ)
+    return int(statuses[0].split()[0]), json.loads(b"".join(answer))
 
 
 def test_answer_is_whole_and_closed_when_the_server_gets_it() -> None:
