@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.models import TokenUser
 
-from api import audit, credentials, throttling, tokens
+from api import audit, credentials, tokens
 from api.exceptions import (
     REALM,
     CSRFFailed,
@@ -25,6 +25,7 @@ from api.exceptions import (
 )
 from api.hashers import is_generated
 from api.serializers import parse_basic, read_credentials, without_empty
+from api.throttling import limits as throttling
 
 BASIC_CHALLENGE = {"WWW-Authenticate": f'Basic realm="{REALM}", charset="UTF-8"'}  # RFC 7617 §2
 

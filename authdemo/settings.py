@@ -324,7 +324,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Client credentials for an access token that is good for five minutes.",
     "VERSION": "1.0",
     "TAGS": [{"name": name} for name in ("Areas", "Tokens", "Clients", "Discovery", "Health")],
-    "POSTPROCESSING_HOOKS": ["api.components.add"],
+    "POSTPROCESSING_HOOKS": ["api.openapi.components.add"],
 }
 
 # Browser

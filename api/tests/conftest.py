@@ -10,11 +10,12 @@ from limits.storage import RedisStorage
 from playwright.sync_api import Browser, Page
 from rest_framework.test import APIClient
 
-from api import counters, keys, tokens
+from api import keys, tokens
 from api.credentials import create_client
 from api.models import Client
-from api.tests.chromium import chromium, watched_page
-from api.tests.server import Server, Service
+from api.tests.support.chromium import chromium, watched_page
+from api.tests.support.server import Server, Service
+from api.throttling import counters
 
 
 @pytest.fixture(autouse=True)

@@ -21,8 +21,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import credentials as credentials_module
-from api import keys, listing
-from api.admin import ClientAdmin
+from api import keys
+from api.admin import ClientAdmin, client_list
 from api.hashers import GENERATED
 from api.models import Client, SigningKey
 
@@ -162,7 +162,7 @@ def test_list_takes_as_many_queries_for_many_clients_as_for_few(admin: Browser) 
 def test_list_ends_at_its_bound_and_says_so(
     admin: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "LISTED", 3)
+    monkeypatch.setattr(client_list, "LISTED", 3)
     for number in range(5):
         credentials_module.create_client(f"client-{number}")
     page = admin.get(LIST).content.decode()

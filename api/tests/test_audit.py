@@ -18,9 +18,9 @@ from rest_framework.test import APIClient
 
 from api import audit
 from api.models import Client
-from api.tests.answers import basic, bearer
-from api.tests.load import call, log_in
-from api.tests.server import GRANIAN, Server
+from api.tests.support.load import call, log_in
+from api.tests.support.responses import basic, bearer
+from api.tests.support.server import GRANIAN, Server
 
 RUNSERVER = ("manage.py", "runserver", "--noreload")
 HOSTILE = "x\r\n2026-01-01 INFO api.audit token_issued \x1b[2J\x00\x7f\x85\u2028\u202e\"'\\ é"

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from api import tokens
 from api.models import Client, standing_for_login
-from api.tests.answers import basic, bearer
+from api.tests.support.responses import basic, bearer
 
 
 def test_verification_is_one_query(

@@ -13,7 +13,7 @@ from api import keys
 from api.credentials import create_client
 from api.hashers import ChosenSecretHasher
 from api.models import SigningKey
-from api.tests.server import PROJECT
+from api.tests.support.server import PROJECT
 
 
 def ids(databases: list[str] | None = None) -> list[str]:

@@ -10,7 +10,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from api.models import Client, SigningKey
-from api.tests.answers import assert_error, assert_refused_token, basic, bearer
+from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
 
 UNCACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 MALFORMED = "The request body could not be understood."

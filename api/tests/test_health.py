@@ -7,7 +7,7 @@ from rest_framework.test import APIClient
 
 from api import health, keys
 from api.models import SigningKey
-from api.tests.answers import assert_error
+from api.tests.support.responses import assert_error
 
 OK = {"status": "ok"}
 UNAVAILABLE = "The service is temporarily unavailable; try again shortly."

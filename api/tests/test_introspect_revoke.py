@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from api import credentials as secrets_of
 from api.models import Client, RevokedToken
-from api.tests.answers import assert_error, assert_refused_token, basic, bearer
+from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
 
 INACTIVE = {"active": False}
 

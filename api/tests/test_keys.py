@@ -26,8 +26,8 @@ from time_machine import Traveller
 
 from api import keys, tokens
 from api.models import SigningKey
-from api.tests.answers import assert_error, bearer
-from api.tests.server import GRANIAN, PROJECT, Server
+from api.tests.support.responses import assert_error, bearer
+from api.tests.support.server import GRANIAN, PROJECT, Server
 
 ASYMMETRIC = [
     *(f"{family}{bits}" for family in ("RS", "PS", "ES") for bits in (256, 384, 512)),
@@ -488,9 +488,8 @@ class Load:
 
 
 def rotate_in_seconds(server: Server, *arguments: str) -> None:
-    code = (
-        "import sys; from api.tests import hasty; from django.core.management import call_command; "
-    )
+    code = "import sys; from api.tests.support import short_key_times; "
+    code += "from django.core.management import call_command; "
     code += "call_command('rotatekeys', *sys.argv[1:])"
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
@@ -505,9 +504,14 @@ def rotate_in_seconds(server: Server, *arguments: str) -> None:
 
 
 def test_rotation_under_load_refuses_nobody_and_at_once_refuses_everybody(server: Server) -> None:
-    """Two workers; their times, and so the stated one, are cut to seconds by `hasty.py`."""
+    """Two workers, whose times `short_key_times.py` cuts to seconds, the stated one too."""
     credentials = json.loads(server.manage("createclient", "foo"))
-    granian = [*GRANIAN[:-1], "api.tests.hasty:application", "--port", str(server.port)]
+    granian = [
+        *GRANIAN[:-1],
+        "api.tests.support.short_key_times:application",
+        "--port",
+        str(server.port),
+    ]
     with server.running([*granian, "--workers", "2"]):
         with Load(server, credentials) as load:
             rotate_in_seconds(server)

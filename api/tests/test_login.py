@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from api import credentials as secrets_of
 from api.models import Client
-from api.tests.answers import assert_error, basic
+from api.tests.support.responses import assert_error, basic
 
 FORM = "application/x-www-form-urlencoded"
 GRANT = {"grant_type": "client_credentials"}

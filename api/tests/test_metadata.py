@@ -9,7 +9,7 @@ import pytest
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api.tests.answers import basic, bearer
+from api.tests.support.responses import basic, bearer
 
 FORM = "application/x-www-form-urlencoded"
 

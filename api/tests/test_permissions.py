@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from api import tokens
 from api.credentials import check
 from api.permissions import HasScope
-from api.tests.answers import assert_error, assert_refused_token, bearer
+from api.tests.support.responses import assert_error, assert_refused_token, bearer
 
 pytestmark = pytest.mark.urls(__name__)
 

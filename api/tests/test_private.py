@@ -9,7 +9,7 @@ from django.test import Client as Browser
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api.tests.answers import assert_error, assert_refused_token, basic, bearer
+from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
 
 
 def test_answer_is_a_greeting_and_what_the_token_says(

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from api import credentials as secrets_of
 from api.hashers import is_generated
 from api.models import Client
-from api.tests.answers import assert_error, assert_refused_token, basic, bearer
+from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
 
 Login = Callable[..., str]
 

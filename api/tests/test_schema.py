@@ -16,8 +16,9 @@ from jsonschema import Draft202012Validator
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api import components, keys
-from api.schema import document
+from api import keys
+from api.openapi import components
+from api.openapi.operations import document
 
 Spoil = Callable[[dict[str, Any], int], dict[str, Any]]
 REFUSED = {"basic": "Basic Zm9vOm5vdCBiYXI=", "bearer": "Bearer nonsense"}

@@ -15,7 +15,7 @@ import environ
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from api.tests.server import PROJECT, Server
+from api.tests.support.server import PROJECT, Server
 
 KEY = "Zm9yIHRlc3RzLCBhbmQgZm9yIG5vdGhpbmcgZWxzZSBhdCBhbGw_"
 PUBLIC = {"PUBLIC_URL": "https://auth.example.com", "SECRET_KEY": KEY}

@@ -19,14 +19,16 @@ from pytest_django import Settings
 from redis import Redis as Storage
 from rest_framework.test import APIClient
 
-from api import counters, shared_counters, throttling
 from api.credentials import create_client
 from api.hashers import ChosenSecretHasher
-from api.tests.answers import assert_error, basic
-from api.tests.load import log_in
-from api.tests.needs import need
-from api.tests.server import GRANIAN, Server
-from api.tests.services import Redis
+from api.tests.support.load import log_in
+from api.tests.support.needs import need
+from api.tests.support.responses import assert_error, basic
+from api.tests.support.server import GRANIAN, Server
+from api.tests.support.services import Redis
+from api.throttling import counters
+from api.throttling import limits as throttling
+from api.throttling import redis as shared_counters
 
 LIMIT, ADDRESS_LIMIT = 10, 100  # the defaults
 WRONG = {"client_id": "reporting", "client_secret": "wrong"}
@@ -244,7 +246,7 @@ def test_good_generated_secret_costs_no_count(
 
 
 def test_redis_and_limits_are_loaded_only_where_they_are_used(server: Server) -> None:
-    code = "import sys; from api.counters import counters; counters();"
+    code = "import sys; from api.throttling.counters import counters; counters();"
     code += "print(sorted({'limits', 'redis'} & sys.modules.keys()))"
     assert server.manage("shell", "--no-imports", "-c", code) == "[]\n"
     server.extra = {"REDIS_URL": "redis://127.0.0.1:1"}
@@ -270,7 +272,7 @@ GUESSER = """
 import time
 from concurrent.futures import ThreadPoolExecutor
 from django.test import RequestFactory
-from api import shared_counters, throttling
+from api.throttling import limits as throttling, redis as shared_counters
 from api.exceptions import InvalidClient, SlowDown
 shared_counters.TIMEOUT = throttling.PATIENCE = 60  # an overloaded machine is another subject
 

@@ -20,7 +20,7 @@ from rest_framework.test import APIClient
 from api import keys, tokens
 from api.credentials import rotate_secret
 from api.models import Client
-from api.tests.answers import assert_refused_token, bearer
+from api.tests.support.responses import assert_refused_token, bearer
 
 
 def assert_refused(http: APIClient, token: str) -> None:

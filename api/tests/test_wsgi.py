@@ -16,7 +16,7 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.dispatch import Signal
 
-from api.tests.server import Server, Service
+from api.tests.support.server import Server, Service
 from authdemo.wsgi import application
 
 JSON = "application/json"

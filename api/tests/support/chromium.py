@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
 
-from api.tests.needs import need
-from api.tests.server import PROJECT
+from api.tests.support.needs import need
+from api.tests.support.server import PROJECT
 
 SCREENSHOTS = PROJECT / "screenshots"
 DESKTOP = {"width": 1120, "height": 800}

@@ -13,9 +13,9 @@ from secrets import token_hex
 
 import pytest
 
-from api.tests.load import Load, call, log_in
-from api.tests.server import GRANIAN, Server
-from api.tests.services import children
+from api.tests.support.load import Load, call, log_in
+from api.tests.support.server import GRANIAN, Server
+from api.tests.support.services import children
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "5"))
 GROWTH = 1024  # KiB a minute after warm-up; what is left of it is the noise of the allocator

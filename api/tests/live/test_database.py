@@ -11,10 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from api.tests.load import Load, assert_one_rotation_wins, call, log_in
-from api.tests.needs import need
-from api.tests.server import GRANIAN, Server
-from api.tests.services import Network, PostgreSQL, eventually
+from api.tests.support.load import Load, assert_one_rotation_wins, call, log_in
+from api.tests.support.needs import need
+from api.tests.support.server import GRANIAN, Server
+from api.tests.support.services import Network, PostgreSQL, eventually
 
 pytestmark = [pytest.mark.fault, pytest.mark.postgres]
 NEED_DATABASE = ("login", "private")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from api.tests.server import GRANIAN, Server
+from api.tests.support.server import GRANIAN, Server
 
 WORKERS = 4
 

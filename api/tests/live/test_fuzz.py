@@ -17,8 +17,8 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from api.serializers import parse_basic
-from api.tests import fuzz_hooks
-from api.tests.server import Server
+from api.tests.support import fuzz_hooks
+from api.tests.support.server import Server
 
 # Where a client is to authenticate is what OpenAPI can't say: in the header or in the body, and not
 # in both. So a request to these operations that is as documented may be answered with a 400.

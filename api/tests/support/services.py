@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from api.tests.server import free_port
+from api.tests.support.server import free_port
 
 
 def eventually(true: Callable[[], bool], seconds: float = 10) -> None:

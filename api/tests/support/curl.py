@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from typing import Any
 
-from api.tests.needs import need
+from api.tests.support.needs import need
 
 
 def curl(*arguments: str) -> tuple[int, Any]:

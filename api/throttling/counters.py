@@ -63,7 +63,9 @@ class Counters:
         self._memory = MemoryStorage()
         self._redis: Any = None
         if redis_url:
-            from api import shared_counters  # 10 MB that a process without Redis has no need of
+            from api.throttling import (
+                redis as shared_counters,  # 10 MB that a process without Redis has no need of
+            )
 
             self._redis = shared_counters.connect(redis_url)
             self._errors = shared_counters.ERRORS

@@ -3,7 +3,7 @@
 import json
 import urllib.request
 
-from api.tests.server import Server
+from api.tests.support.server import Server
 
 
 def test_granian_serves_the_walk_through(server: Server) -> None:

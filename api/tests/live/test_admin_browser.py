@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from api.tests.chromium import inspect
-from api.tests.server import Server
+from api.tests.support.chromium import inspect
+from api.tests.support.server import Server
 
 pytestmark = pytest.mark.browser
 

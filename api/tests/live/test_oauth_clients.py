@@ -14,8 +14,8 @@ from oauthlib.oauth2 import BackendApplicationClient, InvalidClientError
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
-from api.tests.curl import curl
-from api.tests.server import Service
+from api.tests.support.curl import curl
+from api.tests.support.server import Service
 
 Present = Callable[[str, str], dict[str, Any]]
 WRONG = "wrong: 100%+"

@@ -24,7 +24,6 @@ from drf_spectacular.utils import (
 from rest_framework import exceptions, serializers
 
 from api.authentication import BASIC_CHALLENGE
-from api.components import ACCESS_TOKEN, CREDENTIALS, EXAMPLES
 from api.exceptions import (
     AccessDenied,
     APIError,
@@ -43,6 +42,7 @@ from api.exceptions import (
     translate,
 )
 from api.keys import JWKS_MAX_AGE
+from api.openapi.components import ACCESS_TOKEN, CREDENTIALS, EXAMPLES
 from api.permissions import REGISTER
 from api.serializers import (
     MAX_SECRET,

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from api import urls
-from api.tests.needs import need
-from api.tests.server import PROJECT, Server
+from api.tests.support.needs import need
+from api.tests.support.server import PROJECT, Server
 
 README = (PROJECT / "README.md").read_text()
 HERE = "http://localhost:8000"

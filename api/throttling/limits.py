@@ -22,8 +22,8 @@ from typing import NamedTuple
 from django.conf import settings
 from django.http import HttpRequest
 
-from api.counters import counters
 from api.exceptions import InvalidClient, SlowDown, Unavailable
+from api.throttling.counters import counters
 
 LEASE = 5  # seconds; longer than an attempt takes, the deadline of a frozen database included
 PATIENCE = 2 * LEASE  # seconds an attempt waits for places before it to be left, or to run out

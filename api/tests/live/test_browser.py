@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
 
-from api.tests.chromium import inspect, watched_page
-from api.tests.server import Server
+from api.tests.support.chromium import inspect, watched_page
+from api.tests.support.server import Server
 
 pytestmark = pytest.mark.browser
 EVIL = "http://evil.example/"

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from api.tests.load import Load, assert_one_rotation_wins, call, log_in, visit
-from api.tests.needs import need
-from api.tests.server import GRANIAN, Server
-from api.tests.services import children, eventually
+from api.tests.support.load import Load, assert_one_rotation_wins, call, log_in, visit
+from api.tests.support.needs import need
+from api.tests.support.server import GRANIAN, Server
+from api.tests.support.services import children, eventually
 
 pytestmark = pytest.mark.fault
 UNAVAILABLE = {

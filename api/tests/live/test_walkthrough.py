@@ -7,9 +7,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from api.tests.answers import INVALID_TOKEN
-from api.tests.curl import curl
-from api.tests.server import Server
+from api.tests.support.curl import curl
+from api.tests.support.responses import INVALID_TOKEN
+from api.tests.support.server import Server
 
 # The demo again, in a process whose clock is five minutes ahead.
 FIVE_MINUTES_LATER = """

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from api.tests.server import Server
+from api.tests.support.server import Server
 
 TIMEOUT = 10  # seconds; a call that takes longer counts as lost, with status 0
 

@@ -3,11 +3,11 @@
 A plain secret is in the answer to the very request that made it, and nowhere else: that answer is
 no redirect, so that no message, session or URL has to carry the secret to the next page.
 
-The list of clients is made for a million of them (see `listing.py`).
+The list of clients is made for a million of them (see `client_list.py`).
 """
 
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -18,17 +18,18 @@ from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Case, QuerySet, Subquery, Value, When
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.timesince import timesince
 
-from api import audit, credentials, keys, listing, throttling, tokens
-from api.forms import ClientForm, RotationForm
-from api.models import Client, SigningKey
+from api import credentials, tokens
+from api.admin import client_list
+from api.admin.forms import ClientForm, RotationForm
+from api.admin.records import moment, record_change, switched_event
+from api.models import Client
 
 
 class Unprinted(str):
@@ -44,15 +45,15 @@ class Unprinted(str):
 class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = ClientForm
     list_display = ("client_id", "name", "active", "scopes", "last_used", "created")
-    list_filter = ("is_active", listing.ScopeFilter, listing.LastUsedFilter)
+    list_filter = ("is_active", client_list.ScopeFilter, client_list.LastUsedFilter)
     search_fields = ("username", "first_name")
     search_help_text = (
-        f"The beginning of a client id or a name; at most {listing.LISTED:,} are listed."
+        f"The beginning of a client id or a name; at most {client_list.LISTED:,} are listed."
     )
     sortable_by = ("client_id", "created")
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    paginator = listing.BoundedPaginator
+    paginator = client_list.BoundedPaginator
     actions = ("activate", "deactivate")
     # "All" of a list that is cut would be more than anybody has seen.
     actions_selection_counter = False
@@ -77,16 +78,16 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="last used")
     def last_used(self, client: Client) -> str:
-        return _moment(client.last_login) if client.last_login else "never"
+        return moment(client.last_login) if client.last_login else "never"
 
     @admin.display(description="created", ordering="pk")
     def created(self, client: Client) -> str:
-        return _moment(client.date_joined)
+        return moment(client.date_joined)
 
     @admin.display(description="previous secret")
     def previous_secret(self, client: Client) -> str:
         ends_at = credentials.grace_end(client)
-        return f"good until {_moment(ends_at)}" if ends_at else "none is good"
+        return f"good until {moment(ends_at)}" if ends_at else "none is good"
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Filter by what the list offers; by `password__startswith` one could read a hash."""
@@ -96,12 +97,12 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return super().get_queryset(request).prefetch_related("groups")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        return listing.ordering(request.GET)
+        return client_list.ordering(request.GET)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Client], search_term: str
     ) -> tuple[QuerySet[Client], bool]:
-        return listing.search(queryset, search_term.strip()), False
+        return client_list.search(queryset, search_term.strip()), False
 
     def get_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
         if obj is None:
@@ -148,7 +149,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             scopes = [group.name for group in form.cleaned_data["groups"]]
             client, obj.secret = credentials.create_client(name=obj.first_name, scopes=scopes)
             obj.pk, obj.username = client.pk, client.username
-            _record(request, "client_created", client=obj.username)
+            record_change(request, "client_created", client=obj.username)
             return
         changed = set(form.changed_data)
         dropped = set(form.initial["groups"]) - set(form.cleaned_data["groups"])
@@ -157,9 +158,9 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         # Only what was edited: a whole row would bring back a secret that has just been rotated.
         obj.save(update_fields=changed - {"groups"})
         if "is_active" in changed:
-            _record(request, _switched(to=obj.is_active), client=obj.username)
+            record_change(request, switched_event(to=obj.is_active), client=obj.username)
         if changed - {"is_active"}:
-            _record(request, "client_changed", client=obj.username)
+            record_change(request, "client_changed", client=obj.username)
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
@@ -168,13 +169,13 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def delete_model(self, request: HttpRequest, obj: Client) -> None:
         super().delete_model(request, obj)
-        _record(request, "client_deleted", client=obj.username)
+        record_change(request, "client_deleted", client=obj.username)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
         clients = list(queryset)
         super().delete_queryset(request, queryset)
         for client in clients:
-            _record(request, "client_deleted", client=client.username)
+            record_change(request, "client_deleted", client=client.username)
 
     @admin.action(description="Activate selected clients", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
@@ -196,7 +197,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 messages.error(request, f"{error} Nothing was done now.")
                 return redirect("admin:api_client_rotate", object_id)
         ends_at = credentials.grace_end(client)
-        context = {"form": form, "grace_end": _moment(ends_at) if ends_at else ""}
+        context = {"form": form, "grace_end": moment(ends_at) if ends_at else ""}
         return self._render(request, "rotate", client, "Rotate secret", context)
 
     def _rotate(self, request: HttpRequest, client: Client, form: RotationForm) -> HttpResponse:
@@ -205,9 +206,9 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             secret = credentials.rotate_secret(
                 client, grace=grace, version=form.cleaned_data["version"]
             )
-            ends = f"good until {_moment(timezone.now() + grace)}" if grace else "no longer good"
+            ends = f"good until {moment(timezone.now() + grace)}" if grace else "no longer good"
             self.log_change(request, client, f"Rotated the secret; the old one is {ends}.")
-        _record(request, "secret_rotated", client=client.username)
+        record_change(request, "secret_rotated", client=client.username)
         return self._show_once(
             request, client, secret, "Secret rotated", f"The old secret is {ends}."
         )
@@ -219,7 +220,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         with transaction.atomic():
             tokens.revoke_all(client.pk)
             self.log_change(request, client, "Revoked all tokens.")
-        _record(request, "tokens_revoked", client=client.username)
+        record_change(request, "tokens_revoked", client=client.username)
         messages.success(request, f"All tokens of {client} are revoked.")
         return redirect("admin:api_client_change", object_id)
 
@@ -244,7 +245,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             message = "Activated." if to else "Deactivated."
             LogEntry.objects.log_actions(staff, switched, CHANGE, message)
         for client in switched:
-            _record(request, _switched(to=to), client=client.username)
+            record_change(request, switched_event(to=to), client=client.username)
         verb = "activated" if to else "deactivated"
         messages.success(request, f"{len(switched)} of the selected clients were {verb}.")
 
@@ -279,106 +280,3 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 **context,
             },
         )
-
-
-@admin.register(SigningKey)
-class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Keys are looked at and rotated; none is made, changed or deleted by hand."""
-
-    list_display = ("state", "algorithm", "created", "signs", "verifies", "kid")
-    list_display_links = None
-    fields = readonly_fields = list_display
-    actions = None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Offer no filter; by `private_jwk__startswith` one could read a key."""
-        return False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[SigningKey]:
-        now = timezone.now()
-        due = SigningKey.objects.filter(keys.unexpired(), signs_from__lte=now).order_by(
-            "-signs_from"
-        )
-        state = Case(
-            When(verifies_until__lte=now, then=Value("expired")),
-            When(signs_from__gt=now, then=Value("published")),
-            When(kid=Subquery(due.values("kid")[:1]), then=Value("signing")),
-            default=Value("verifying"),
-        )
-        rows: QuerySet[SigningKey] = super().get_queryset(request)
-        return rows.annotate(state=state)
-
-    @admin.display(description="state")
-    def state(self, key: Any) -> str:
-        return str(key.state)
-
-    @admin.display(description="created", ordering="created_at")
-    def created(self, key: SigningKey) -> str:
-        return _moment(key.created_at)
-
-    @admin.display(description="signs from", ordering="signs_from")
-    def signs(self, key: SigningKey) -> str:
-        return _moment(key.signs_from)
-
-    @admin.display(description="verifies until", ordering="verifies_until")
-    def verifies(self, key: SigningKey) -> str:
-        return _moment(key.verifies_until) if key.verifies_until else "it is replaced"
-
-    def get_urls(self) -> list[URLPattern]:
-        rotate = self.admin_site.admin_view(self.rotate_view)
-        return [
-            path("rotate/", rotate, {"immediately": False}, "api_signingkey_rotate"),
-            path("rotate/now/", rotate, {"immediately": True}, "api_signingkey_rotate_now"),
-            *super().get_urls(),
-        ]
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        may = {"may_rotate": request.user.has_perm("api.rotate_keys")}
-        return super().changelist_view(request, {**(extra_context or {}), **may})
-
-    def rotate_view(self, request: HttpRequest, *, immediately: bool) -> HttpResponse:
-        allowed = self.has_view_permission(request) and request.user.has_perm("api.rotate_keys")
-        if not allowed:
-            raise PermissionDenied
-        if request.method != "POST":
-            context = {
-                **self.admin_site.each_context(request),
-                "opts": self.opts,
-                "immediately": immediately,
-                "ahead": timesince(timezone.now() - keys.PUBLISH_AHEAD),
-                "title": "Rotate now (leaked)" if immediately else "Rotate keys",
-            }
-            return TemplateResponse(request, "admin/api/signingkey/rotate.html", context)
-        try:
-            key = keys.rotate(immediately=immediately)
-        except (keys.RotationPendingError, keys.ForeignKeyError) as error:
-            messages.error(request, str(error))
-        else:
-            self.log_addition(request, key, "Made; all others ended." if immediately else "Made.")
-            _record(request, "key_rotated", kid=key.kid, algorithm=key.algorithm)
-            messages.success(request, f"Key {key.kid} signs from {_moment(key.signs_from)}.")
-        return redirect("admin:api_signingkey_changelist")
-
-
-def _record(request: HttpRequest, event: str, **fields: str) -> None:
-    staff, address = request.user.get_username(), throttling.client_address(request)
-    audit.record(event, **fields, staff=staff, address=address)
-
-
-def _switched(*, to: bool) -> str:
-    return "client_activated" if to else "client_deactivated"
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} {settings.TIME_ZONE}"

@@ -1,0 +1,118 @@
+"""What there is: the root, keys, metadata and the API's documents."""
+
+from django.conf import settings
+from drf_spectacular.renderers import (
+    OpenApiJsonRenderer,
+    OpenApiJsonRenderer2,
+    OpenApiYamlRenderer,
+    OpenApiYamlRenderer2,
+)
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+from api import keys
+from api.openapi import operations
+from api.renderers import (
+    DocsPage,
+    JSONRenderer,
+    RootPage,
+)
+
+
+class RootView(APIView):
+    """What there is here."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer, RootPage)
+    names = (
+        "public",
+        "login",
+        "private",
+        "register",
+        "introspect",
+        "revoke",
+        "jwks",
+        "metadata",
+        "schema",
+        "docs",
+        "livez",
+        "readyz",
+    )
+
+    @operations.root
+    def get(self, request: Request) -> Response:
+        return Response({name: reverse(name, request=request) for name in self.names})
+
+
+class JWKSView(APIView):
+    """The public keys that verify our tokens (RFC 7517 §5)."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer,)
+
+    @operations.jwks
+    def get(self, request: Request) -> Response:
+        max_age = int(keys.JWKS_MAX_AGE.total_seconds())
+        return Response(keys.jwks(), headers={"Cache-Control": f"public, max-age={max_age}"})
+
+
+class MetadataView(APIView):
+    """Where everything is, for OAuth clients (RFC 8414)."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer,)
+
+    @operations.metadata
+    def get(self, request: Request) -> Response:
+        methods = ["client_secret_basic", "client_secret_post"]
+        return Response(
+            {
+                "issuer": settings.PUBLIC_URL,
+                "token_endpoint": settings.PUBLIC_URL + reverse("login"),
+                "token_endpoint_auth_methods_supported": methods,
+                "grant_types_supported": ["client_credentials"],
+                "response_types_supported": [],
+                "jwks_uri": settings.PUBLIC_URL + reverse("jwks"),
+                "registration_endpoint": settings.PUBLIC_URL + reverse("register"),
+                "introspection_endpoint": settings.PUBLIC_URL + reverse("introspect"),
+                "introspection_endpoint_auth_methods_supported": methods,
+                "revocation_endpoint": settings.PUBLIC_URL + reverse("revoke"),
+                "revocation_endpoint_auth_methods_supported": methods,
+            }
+        )
+
+
+class SchemaView(APIView):
+    """This API as an OpenAPI document, in JSON or YAML."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (
+        OpenApiJsonRenderer2,
+        OpenApiJsonRenderer,
+        OpenApiYamlRenderer2,
+        OpenApiYamlRenderer,
+    )
+
+    @operations.schema
+    def get(self, request: Request) -> Response:
+        return Response(operations.document())
+
+
+class DocsView(APIView):
+    """Swagger UI, as a page."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer, DocsPage)
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:
+        return Response({"schema": reverse("schema", request=request)})
