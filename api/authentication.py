@@ -17,7 +17,9 @@ from api.browser import enforce_csrf
 from api.client_authentication.secret import SecretProof
 from api.credentials import BadCredentialsError
 from api.exceptions import InvalidToken
+from api.parameters import CLIENT_ID
 from api.throttling.guard import TooManyFailuresError
+from api.throttling.slow_hashes import QueueFullError
 
 
 class ClientUser(TokenUser):
@@ -66,12 +68,16 @@ class GuardedBackend(ModelBackend):
     ) -> User | None:
         if request is None or username is None or password is None:
             return None
+        if len(username) > CLIENT_ID.max_length:
+            return None  # no row has such a name, and a log line should not
         try:
             login = client_authentication.verify(
                 SecretProof([(username, password)]), request, event="sign_in"
             )
         except BadCredentialsError:
             return None
+        except QueueFullError:
+            raise ValidationError("Too many sign-ins at once. Try again shortly.") from None
         except TooManyFailuresError as error:
             raise ValidationError(
                 f"Too many failed sign-ins. Try again in {error.wait} seconds."

@@ -27,6 +27,7 @@ from api.health import NotMigratedError
 from api.keys import NoSigningKeyError
 from api.parameters import ParameterError, UnsupportedGrantTypeError
 from api.throttling.guard import TooManyFailuresError
+from api.throttling.slow_hashes import QueueFullError
 
 REALM = "authdemo"
 RETRY_AFTER = 2  # seconds; a database that comes back is found within them
@@ -179,6 +180,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     APIError: lambda error: error,
     BadCredentialsError: lambda _: InvalidClient(),
     TooManyFailuresError: lambda error: SlowDown(error.wait),
+    QueueFullError: lambda _: Unavailable(),
     ParameterError: lambda error: InvalidRequest(str(error)),
     MalformedProofError: lambda error: InvalidRequest(str(error)),
     UnsupportedGrantTypeError: lambda _: UnsupportedGrantType(),

@@ -313,6 +313,8 @@ FAILED_LOGINS_PER_CLIENT = rate("FAILED_LOGINS_PER_CLIENT", "10/minute")
 FAILED_LOGINS_PER_ADDRESS = rate("FAILED_LOGINS_PER_ADDRESS", "100/minute")
 REGISTRATIONS_PER_ADDRESS = rate("REGISTRATIONS_PER_ADDRESS", "10/minute")
 REDIS_URL = redis_url()
+# At most a quarter of a process's threads wait for a slow hash. Granian reads the variable too.
+SLOW_HASH_QUEUE = max(1, number("GRANIAN_BLOCKING_THREADS", 8) // 4)
 WORKERS = number("GRANIAN_WORKERS", 1)  # granian reads it too; for a system check
 
 # API

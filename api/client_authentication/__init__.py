@@ -38,7 +38,7 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
 def verify(proof: Proof, request: HttpRequest, *, event: str = "login") -> Login:
     """Check a proof under the guard. A failure is recorded as `<event>_failed` or `…_throttled`.
 
-    Raises `BadCredentialsError`, `TooManyFailuresError`.
+    Raises `BadCredentialsError`, `TooManyFailuresError`, `QueueFullError`.
     """
     address = client_address(request)
     client_id = proof.client_ids[0]
@@ -48,6 +48,7 @@ def verify(proof: Proof, request: HttpRequest, *, event: str = "login") -> Login
     except BadCredentialsError as error:
         audit.record(f"{event}_failed", client=client_id, address=address, reason=error.reason)
         raise
-    except TooManyFailuresError:
-        audit.record(f"{event}_throttled", client=client_id, address=address)
+    except TooManyFailuresError as error:
+        if error.is_first:  # once per counter and window, or an attacker could fill the log
+            audit.record(f"{event}_throttled", client=client_id, address=address)
         raise

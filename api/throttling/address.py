@@ -24,14 +24,22 @@ def client_address(request: HttpRequest) -> str:
         return ""
 
 
-def network(address: str) -> str:
+def caller(address: str) -> str:
     """Return what one caller can be told by: an IPv4 address, or the /64 that IPv6 hands out."""
-    try:
-        if ipaddress.ip_address(address).version == 6:
-            return str(ipaddress.ip_network(f"{address}/64", strict=False))
-    except ValueError:
-        pass
-    return address
+    return _network(address, ipv4=32, ipv6=64)
+
+
+def neighbourhood(address: str) -> str:
+    """Return the network of one owner: the /24 of an IPv4 address, the /48 of IPv6."""
+    return _network(address, ipv4=24, ipv6=48)
+
+
+def _network(address: str, *, ipv4: int, ipv6: int) -> str:
+    """Return the network of an address with that many bits; `""` for a Unix socket."""
+    if not address:
+        return ""
+    bits = ipv6 if ":" in address else ipv4
+    return str(ipaddress.ip_network(f"{address}/{bits}", strict=False))
 
 
 def _canonical(text: str) -> str:

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from api.breaker import Breaker
 from api.throttling.memory import MemoryStore
-from api.throttling.store import Counter, Store
+from api.throttling.store import Counter, Full, Store
 
 REDIS_PAUSE = 3.0  # seconds between attempts to reach a Redis that failed
 logger = logging.getLogger("api.throttling")
@@ -23,7 +23,7 @@ class Counters:
     """
 
     def __init__(self, redis_url: str) -> None:
-        self._memory = MemoryStore()
+        self._memory, self._told = MemoryStore(), MemoryStore()
         self._breaker = Breaker(REDIS_PAUSE)
         self._redis: Store | None = None
         self._errors: tuple[type[Exception], ...] = ()
@@ -32,14 +32,18 @@ class Counters:
 
             self._redis, self._errors = redis.RedisStore(redis_url), redis.ERRORS
 
-    def wait(self, counters: Sequence[Counter]) -> float:
-        return self._ask(lambda store: store.wait(counters))
+    def find_full(self, counters: Sequence[Counter]) -> Full | None:
+        return self._ask(lambda store: store.find_full(counters))
 
-    def add(self, counters: Sequence[Counter]) -> float:
+    def add(self, counters: Sequence[Counter]) -> Full | None:
         return self._ask(lambda store: store.add(counters))
 
     def take_back(self, counters: Sequence[Counter]) -> None:
         self._ask(lambda store: store.take_back(counters))
+
+    def is_first(self, full: Full) -> bool:
+        """Tell whether this process asks so of a counter for the first time in its window."""
+        return self._told.add([Counter(full.key, 1, limit=1, window=full.seconds)]) is None
 
     def _ask(self, question: Callable[[Store], Result]) -> Result:
         if self._redis and self._breaker.allows():

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from time import monotonic
 
-from api.throttling.store import Counter
+from api.throttling.store import Counter, Full
 
 SWEEP_INTERVAL = 10.0  # seconds
 
@@ -20,20 +20,20 @@ class MemoryStore:
         self._counts: dict[str, tuple[int, float]] = {}  # with when the window ends
         self._sweep_at = 0.0
 
-    def wait(self, counters: Sequence[Counter]) -> float:
+    def find_full(self, counters: Sequence[Counter]) -> Full | None:
         with self._lock:
-            return self._wait(counters, monotonic())
+            return self._find_full(counters, monotonic())
 
-    def add(self, counters: Sequence[Counter]) -> float:
+    def add(self, counters: Sequence[Counter]) -> Full | None:
         with self._lock:
             now = monotonic()
             self._sweep(now)
-            wait = self._wait(counters, now)
-            if not wait:
+            full = self._find_full(counters, now)
+            if full is None:
                 for key, amount, _, window in counters:
                     count, ends_at = self._read(key, now)
                     self._counts[key] = count + amount, ends_at or now + window
-            return wait
+            return full
 
     def take_back(self, counters: Sequence[Counter]) -> None:
         with self._lock:
@@ -47,13 +47,13 @@ class MemoryStore:
         count, ends_at = self._counts.get(key, (0, 0.0))
         return (count, ends_at) if ends_at > now else (0, 0.0)
 
-    def _wait(self, counters: Sequence[Counter], now: float) -> float:
-        wait = 0.0
+    def _find_full(self, counters: Sequence[Counter], now: float) -> Full | None:
+        found = []
         for key, amount, limit, window in counters:
             count, ends_at = self._read(key, now)
             if count + amount > limit:
-                wait = max(wait, ends_at - now if ends_at else window)
-        return wait
+                found.append(Full(key, ends_at - now if ends_at else window))
+        return max(found, key=lambda full: full.seconds, default=None)
 
     def _sweep(self, now: float) -> None:
         """Drop the counters whose window has ended."""

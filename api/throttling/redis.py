@@ -11,25 +11,27 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from api.throttling.store import Counter
+from api.throttling.store import Counter, Full
 
 TIMEOUT = 0.5  # seconds
 ERRORS = (RedisError,)
 PREFIX = "authdemo:"
 
-# KEYS are the counters. ARGV are the amount, the limit and the window in ms of each.
-_WAIT = """
-local wait = 0
+# KEYS are the counters. ARGV are the amount, the limit and the window in ms of each. The answer is
+# the number of the counter that is full for longest, from 1, and for how many ms; or two times 0.
+_FIND_FULL = """
+local full, wait = 0, 0
 for i, key in ipairs(KEYS) do
     local amount, limit, window = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
     if (tonumber(redis.call('GET', key)) or 0) + amount > tonumber(limit) then
         local left = redis.call('PTTL', key)
-        wait = math.max(wait, left >= 0 and left or tonumber(window))
+        left = left > 0 and left or tonumber(window)
+        if left > wait then full, wait = i, left end
     end
 end
 """
-_ADD = f"""{_WAIT}
-if wait == 0 then
+_ADD = f"""{_FIND_FULL}
+if full == 0 then
     for i, key in ipairs(KEYS) do
         local amount = ARGV[3 * i - 2]
         if redis.call('INCRBY', key, amount) == tonumber(amount) then
@@ -37,7 +39,7 @@ if wait == 0 then
         end
     end
 end
-return wait
+return {{full, wait}}
 """
 _TAKE_BACK = """
 for i, key in ipairs(KEYS) do
@@ -58,15 +60,15 @@ class RedisStore:
             # Once more for a connection that a restart left dead, and not where Redis hangs.
             retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
         )
-        self._wait = redis.register_script(f"{_WAIT} return wait")
+        self._find_full = redis.register_script(f"{_FIND_FULL} return {{full, wait}}")
         self._add = redis.register_script(_ADD)
         self._take_back = redis.register_script(_TAKE_BACK)
 
-    def wait(self, counters: Sequence[Counter]) -> float:
-        return float(self._wait(*_arguments(counters))) / 1000
+    def find_full(self, counters: Sequence[Counter]) -> Full | None:
+        return _full(self._find_full(*_arguments(counters)), counters)
 
-    def add(self, counters: Sequence[Counter]) -> float:
-        return float(self._add(*_arguments(counters))) / 1000
+    def add(self, counters: Sequence[Counter]) -> Full | None:
+        return _full(self._add(*_arguments(counters)), counters)
 
     def take_back(self, counters: Sequence[Counter]) -> None:
         self._take_back(*_arguments(counters))
@@ -74,4 +76,9 @@ class RedisStore:
 
 def _arguments(counters: Sequence[Counter]) -> tuple[list[str], list[int]]:
     keys = [PREFIX + counter.key for counter in counters]
-    return keys, [n for c in counters for n in (c.amount, c.limit, c.window * 1000)]
+    return keys, [n for c in counters for n in (c.amount, c.limit, int(c.window * 1000))]
+
+
+def _full(answer: tuple[int, int], counters: Sequence[Counter]) -> Full | None:
+    number, milliseconds = answer
+    return Full(counters[number - 1].key, milliseconds / 1000) if number else None

@@ -13,20 +13,24 @@ class Counter(NamedTuple):
     key: str
     amount: int
     limit: int
-    window: int
+    window: float
+
+
+class Full(NamedTuple):
+    """A counter that takes no more for so many seconds."""
+
+    key: str
+    seconds: float
 
 
 class Store(Protocol):
     """Counters of failures. Each method is one atomic step, however many callers there are."""
 
-    def wait(self, counters: Sequence[Counter]) -> float:
-        """Return for how many seconds `add` would be refused; 0 if it would not."""
+    def find_full(self, counters: Sequence[Counter]) -> Full | None:
+        """Return the counter for which `add` would be refused longest, if there is one."""
 
-    def add(self, counters: Sequence[Counter]) -> float:
-        """Add to all counters and return 0.
-
-        If one of them would pass its limit, add to none and return for how many seconds.
-        """
+    def add(self, counters: Sequence[Counter]) -> Full | None:
+        """Add to all counters; or to none, and return the one that would pass its limit."""
 
     def take_back(self, counters: Sequence[Counter]) -> None:
         """Take back what was added. A counter whose window has ended stays at 0."""
