@@ -16,7 +16,7 @@ from typing import Any
 
 import jwt
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, QuerySet
 from rest_framework_simplejwt import tokens as simplejwt
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
@@ -249,8 +249,9 @@ def revoke(text: str, login: Login) -> None:
     audit.record("token_revoked", client=login.client_id, address=login.address, jti=token["jti"])
 
 
-def revoke_all(client_pk: int) -> None:
-    """End all tokens that a client has; its secret goes on to obtain new ones."""
-    created = TokenGeneration.objects.get_or_create(client_id=client_pk)[1]
-    if not created:
-        TokenGeneration.objects.filter(client_id=client_pk).update(number=F("number") + 1)
+def revoke_all(clients: QuerySet[Any]) -> None:
+    """End all tokens that clients have; their secrets go on to obtain new ones."""
+    first = [TokenGeneration(client_id=pk, number=0) for pk in clients.values_list("pk", flat=True)]
+    TokenGeneration.objects.bulk_create(first, batch_size=1000, ignore_conflicts=True)
+    generations = TokenGeneration.objects.filter(client__in=clients.values("pk"))
+    generations.update(number=F("number") + 1)

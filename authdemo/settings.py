@@ -192,6 +192,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "authdemo.middleware.known_host",
+    "api.browser.refuse_other_sites",
     "authdemo.middleware.CsrfViewMiddleware",
     "authdemo.middleware.admin_middleware",
 ]
@@ -343,6 +344,7 @@ SPECTACULAR_SETTINGS = {
 
 # Browser
 
+SESSION_ENGINE = "api.sessions"
 SESSION_COOKIE_AGE = 60 * 60  # seconds; a staff session is short
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
