@@ -29,6 +29,7 @@ from api.models import JTI_LENGTH, RevokedToken, TokenGeneration, standing_for_t
 FINGERPRINT_CLAIM = "secret_fp"
 MAX_LENGTH = 8 * 1024  # characters; ours have about 700, more with many scopes
 LIFETIME = int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds())  # seconds
+SWEPT_AT_ONCE = 10  # expired rows that go with each revocation
 REMEMBERED = 1024  # verified tokens; about 2 MB
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -246,6 +247,8 @@ def revoke(text: str, login: Login) -> None:
         return
     expires_at = datetime.fromtimestamp(token["exp"], UTC)
     RevokedToken.objects.get_or_create(jti=token["jti"], defaults={"expires_at": expires_at})
+    then = datetime.now(UTC) - keys.LEEWAY  # expired on every machine, also where a clock is behind
+    RevokedToken.objects.delete_some_expired(then, SWEPT_AT_ONCE)
     audit.record("token_revoked", client=login.client_id, address=login.address, jti=token["jti"])
 
 

@@ -10,6 +10,8 @@ from django.contrib.sessions.models import Session
 from django.test import Client as Browser
 from django.utils import timezone
 
+from api.sessions import SWEPT_AT_ONCE, SessionStore
+
 COOKIE = settings.SESSION_COOKIE_NAME
 PASSWORD = "a good password"
 
@@ -73,3 +75,14 @@ def test_session_expires(browser: Browser) -> None:
 @pytest.mark.parametrize("key", ["", "short", "x" * 40, "\0" * 32, "é" * 32])
 def test_key_that_nobody_was_given_is_no_session(browser: Browser, key: str) -> None:
     assert not is_signed_in(with_cookie(key))
+
+
+def test_new_session_takes_some_expired_ones_away(browser: Browser) -> None:
+    then = timezone.now() - timedelta(days=1)
+    Session.objects.bulk_create(
+        Session(session_key=f"old-{number}", session_data="", expire_date=then)
+        for number in range(SWEPT_AT_ONCE + 2)
+    )
+    SessionStore().create()
+    assert Session.objects.filter(expire_date=then).count() == 2
+    assert is_signed_in(browser)
