@@ -177,18 +177,15 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
-    "authdemo.middleware.security_headers",
+    "authdemo.middleware.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "authdemo.middleware.known_host",
-    "authdemo.middleware.CsrfViewMiddleware",
-    "authdemo.middleware.admin_middleware",
-]
-SILENCED_SYSTEM_CHECKS = [
-    # The admin looks for its three middlewares in the list; they are in `admin_middleware`.
-    *("admin.E408", "admin.E409", "admin.E410"),
-    # Django looks for its own ways to send what is in `SECURITY_HEADERS`, and to check forms.
-    *("security.W002", "security.W003", "security.W006", "security.W022"),
+    "authdemo.middleware.require_known_host",
+    "authdemo.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "authdemo.middleware.AuthenticationMiddleware",
+    "authdemo.middleware.MessageMiddleware",
 ]
 TEMPLATES = [
     {
@@ -339,16 +336,10 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_SSL_REDIRECT = IS_HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
-SECURITY_HEADERS = {  # which `security_headers` sends, and Django need not send as well
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'; object-src 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-SECURE_CONTENT_TYPE_NOSNIFF = False
-SECURE_CROSS_ORIGIN_OPENER_POLICY = SECURE_REFERRER_POLICY = None
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'"
+)
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
