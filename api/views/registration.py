@@ -2,6 +2,7 @@
 
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,7 +14,6 @@ from api.exceptions import InvalidClientMetadata
 from api.openapi import operations
 from api.permissions import REGISTER, MayRegister, scopes_of
 from api.renderers import (
-    JSONRenderer,
     RegistrationPage,
 )
 from api.serializers import (

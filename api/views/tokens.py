@@ -2,6 +2,7 @@
 
 from django.http import HttpResponseBase, HttpResponseRedirect
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -19,7 +20,6 @@ from api.openapi import operations
 from api.parsers import JSONParser
 from api.permissions import INTROSPECT
 from api.renderers import (
-    JSONRenderer,
     SignInPage,
     TokenRequestPage,
     is_page,
