@@ -37,11 +37,12 @@ env = Env()
 
 
 def one_of(name: str, default: str, *choices: str) -> str:
-    """Read a variable that must be one of `choices`."""
+    """Read a variable that must be one of `choices`, in any case."""
     value: str = env.str(name, default)
-    if value not in choices:
+    found = {choice.lower(): choice for choice in choices}.get(value.lower())
+    if found is None:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
-    return value
+    return found
 
 
 def rate(name: str, default: str) -> tuple[int, int]:
@@ -344,23 +345,39 @@ if TRUSTED_PROXIES:
 
 LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
+# A stranger or an outage could flood the log through these. A logger's filters see only its own
+# lines, not those of the loggers below it, so each name is complete.
+REPETITIVE_LOGGERS = ("api.exceptions", "api.throttling", "authdemo.postgresql")
+QUOTING_LOGGERS = tuple(  # for requests that Django refuses, with a traceback
+    f"django.security.{name}"
+    for name in ("DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent")
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "text": {"()": "authdemo.logs.LineFormatter"},
+        "text": {
+            "class": "authdemo.logs.LineFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        },
         "json": {
-            "()": "authdemo.logs.JSONFormatter",
-            "format": "{asctime}{levelname}{name}{message}",
-            "style": "{",
+            "class": "authdemo.logs.JSONFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
         },
     },
-    "filters": {"no_query": {"()": "authdemo.logs.QueryFilter"}},
+    "filters": {
+        "no_query": {"()": "authdemo.logs.QueryFilter"},
+        "brief": {"()": "authdemo.logs.BriefFilter"},
+        **{
+            f"once_a_minute/{name}": {"()": "authdemo.logs.OnceAMinuteFilter"}
+            for name in (*REPETITIVE_LOGGERS, *QUOTING_LOGGERS)
+        },
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        # Any stranger can send a foreign Host header; it is answered, and worth no traceback.
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
+        **{name: {"filters": [f"once_a_minute/{name}"]} for name in REPETITIVE_LOGGERS},
+        **{name: {"filters": ["brief", f"once_a_minute/{name}"]} for name in QUOTING_LOGGERS},
     },
 }
