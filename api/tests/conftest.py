@@ -9,8 +9,8 @@ import pytest
 from django.conf import settings
 from django.core.signals import request_finished
 from django.db import close_old_connections
-from limits.storage import RedisStorage
 from playwright.sync_api import Browser, Page
+from redis import Redis
 from rest_framework.test import APIClient
 
 from api import keys, tokens
@@ -18,7 +18,7 @@ from api.credentials import create_client
 from api.models import Client
 from api.tests.support.chromium import chromium, watched_page
 from api.tests.support.server import Server, Service
-from api.throttling import counters
+from api.throttling import counters, slow_hashes
 from authdemo import wsgi  # noqa: F401 (what it does to a process counts in tests too)
 from authdemo.logs import OnceAMinuteFilter
 
@@ -30,8 +30,9 @@ def _fresh_process() -> Iterator[None]:
     keys.forget()
     tokens.forget()
     counters.counters.cache_clear()
+    slow_hashes.slow_hashes.cache_clear()
     if settings.REDIS_URL:
-        RedisStorage(settings.REDIS_URL).reset()
+        Redis.from_url(settings.REDIS_URL).flushdb()
     for name in (*settings.REPETITIVE_LOGGERS, *settings.QUOTING_LOGGERS):
         for one in logging.getLogger(name).filters:
             if isinstance(one, OnceAMinuteFilter):
