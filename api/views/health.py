@@ -1,15 +1,13 @@
 """Whether the process answers, and whether the service is ready."""
 
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api import health
 from api.openapi import operations
-from api.renderers import (
-    JSONRenderer,
-)
 
 
 class LivezView(APIView):

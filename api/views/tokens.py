@@ -2,6 +2,7 @@
 
 from django.http import HttpResponseBase, HttpResponseRedirect
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -10,7 +11,7 @@ from api import client_authentication, parameters, tokens
 from api.browser import enforce_csrf, forget_token, remember_token
 from api.openapi import operations
 from api.parsers import JSONParser
-from api.renderers import JSONRenderer, SignInPage, TokenRequestPage, is_page, local_path
+from api.renderers import SignInPage, TokenRequestPage, is_page, local_path
 from api.views.base import FormView, UncachedView
 
 
