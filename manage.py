@@ -10,7 +10,7 @@ try:
 except ModuleNotFoundError:
     sys.exit(
         "Django is not installed for this Python: activate the virtual environment, "
-        "or run `pip install -r requirements.txt`."
+        "or run `pip install -r authdemo/requirements.txt`."
     )
 
 

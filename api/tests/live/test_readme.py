@@ -16,7 +16,7 @@ from api.tests.support.server import PROJECT, Server
 README = (PROJECT / "README.md").read_text()
 HERE = "http://localhost:8000"
 FIRST_COMMAND = (
-    "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && "
+    "python3 -m venv .venv && .venv/bin/pip install -r authdemo/requirements.txt && "
     ".venv/bin/python manage.py demo"
 )
 TEST_COMMAND = (
