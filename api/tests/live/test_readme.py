@@ -123,6 +123,12 @@ def test_two_commands_stand_at_the_top() -> None:
     assert blocks("sh", top) == [f"{FIRST_COMMAND}\n", f"{TEST_COMMAND}\n"]
 
 
+def test_gate_runs_both_commands_as_they_stand() -> None:
+    gate = (PROJECT / ".ci" / "run").read_text()
+    assert f"bash -c \\\n    '{FIRST_COMMAND}'" in gate
+    assert f"\nbash -c '{TEST_COMMAND}'\n" in gate
+
+
 def test_walk_through_goes_as_the_readme_says(demo: Server) -> None:
     first, second = blocks("console", section("The walk-through"))
     token = ""
