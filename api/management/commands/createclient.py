@@ -9,7 +9,7 @@ from django.db import transaction
 
 from api import audit
 from api.credentials import create_client
-from api.management.credentials import print_credentials
+from api.management.output import print_credentials
 
 
 class Command(BaseCommand):

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from api import audit
 from api.credentials import SecretChangedError, grace_end, rotate_secret
-from api.management.credentials import print_credentials
+from api.management.output import print_credentials
 from api.models import Client
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
