@@ -12,7 +12,6 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.db import DatabaseError, connection
 
 from api import keys
-from api.exceptions import NotReadyError
 from api.hashers import ChosenSecretHasher
 from api.management.commands.demo import CLIENT_ID, CLIENT_SECRET
 from api.models import Client, SigningKey
@@ -115,7 +114,7 @@ def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
         if not databases or not _has_keys():
             return []
         keys.signing_key()
-    except NotReadyError:
+    except keys.NoSigningKeyError:
         return [
             Warning(
                 "No signing key is usable: none was made, or they were encrypted with another "

@@ -6,13 +6,16 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from api import keys
-from api.exceptions import NotReadyError
+
+
+class NotMigratedError(Exception):
+    """The database lacks migrations that this code needs."""
 
 
 def demand_readiness() -> None:
     """Check the database, its migrations and the signing key.
 
-    Raises `NotReadyError`, or whatever the database does.
+    Raises `NotMigratedError`, `NoSigningKeyError`, or what the database does.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
@@ -25,4 +28,4 @@ def _demand_migrations() -> None:
     """Looked at until they are applied; then this process's code and the tables agree for good."""
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise NotReadyError("The database lacks migrations; run `manage.py migrate`.")
+        raise NotMigratedError("The database lacks migrations; run `manage.py migrate`.")

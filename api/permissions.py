@@ -7,11 +7,10 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from api import credentials
+from api.credentials import REGISTER
 from api.exceptions import InsufficientScope
 from api.tokens import AccessToken
-
-REGISTER = "register"
-INTROSPECT = "introspect"
 
 
 class HasScope(BasePermission):
@@ -35,6 +34,12 @@ class MayRegister(BasePermission):
         if settings.REGISTRATION == "open":
             return True
         return bool(request.auth) and demand_scopes(request, (REGISTER,))
+
+
+def current_scopes(request: Request) -> set[str]:
+    """Return the scopes of the request's token that its client still has."""
+    scopes = scopes_of(request)
+    return scopes and scopes & credentials.current_scopes(request.user.get_username())
 
 
 def scopes_of(request: Request) -> set[str]:

@@ -22,8 +22,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import TokenError
 
-from api import authentication, tokens
-from api.exceptions import UNAVAILABLE, NotReadyError
+from api import browser, keys, tokens
+from api.exceptions import UNAVAILABLE
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, by the settings
@@ -31,21 +31,12 @@ if TYPE_CHECKING:
 SIGN_IN_AGAIN = {"missing_token", "invalid_token"}
 NO_FORM = SIGN_IN_AGAIN | {"insufficient_scope"}
 CREDENTIALS_READ = {"invalid_client", "invalid_scope", "slow_down"}
-MEANINGS = {  # in the order of the page
+HEADER_MEANINGS = {
     "alg": "How it is signed: the algorithm of the key that kid names.",
     "kid": "Which key signed it: one of those that are published in the JWKS.",
     "typ": "What it is: an access token as RFC 9068 defines it, and nothing else.",
-    "iss": "Who issued it: this service.",
-    "sub": "Whom it speaks for: the client itself.",
-    "client_id": "Which client asked for it.",
-    "aud": "Who it is for: a service that finds another name here must refuse it.",
-    "scope": "What it allows.",
-    "iat": "When it was issued.",
-    "exp": "When it expires; from that second on it is refused.",
-    "jti": "Its own id, by which it can be revoked.",
-    "secret_fp": "Which secret it was obtained with: when that secret goes, so does the token.",
 }
-TIMES = {"exp", "iat"}
+MEANINGS = HEADER_MEANINGS | {name: claim.meaning for name, claim in tokens.CLAIMS.items()}
 
 
 class JSONRenderer(renderers.JSONRenderer):
@@ -120,8 +111,8 @@ class Page(BrowsableAPIRenderer):
         try:
             return tokens.verify(text)
         except TokenError:
-            authentication.forget_token(self.response)
-        except (NotReadyError, *UNAVAILABLE):
+            browser.forget_token(self.response)
+        except (keys.NoSigningKeyError, *UNAVAILABLE):
             pass  # the page says so, or has no need of the database
         return None
 
@@ -173,7 +164,7 @@ class SignInPage(Page):
 
     def session(self, data: Any) -> tokens.AccessToken | None:
         if token := _access_token(data):
-            return tokens.AccessToken(token)
+            return tokens.read(token)
         return super().session(data)
 
 
@@ -238,5 +229,5 @@ def _explain(token: str) -> list[dict[str, Any]]:
 
 
 def _row(name: str, value: Any) -> dict[str, Any]:
-    time_told = datetime.fromtimestamp(value, UTC) if name in TIMES else None
+    time_told = datetime.fromtimestamp(value, UTC) if name in tokens.REQUIRED_TIMES else None
     return {"name": name, "value": value, "time": time_told, "meaning": MEANINGS.get(name, "")}

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,6 +53,16 @@ def rate(name: str, default: str) -> tuple[int, int]:
         raise ImproperlyConfigured(f"{name} must be a rate such as {default!r}, not {value!r}.")
     seconds = {"second": 1, "minute": 60, "hour": 60 * 60, "day": 24 * 60 * 60}
     return int(form[1]), seconds[form[2]]
+
+
+def duration(name: str, default: str) -> timedelta:
+    """Read a variable such as `90s`, `5m` or `1h`: a day at most."""
+    value: str = env.str(name, default)
+    form = re.fullmatch(r"([1-9][0-9]{0,4})([smh])", value)
+    seconds = int(form[1]) * {"s": 1, "m": 60, "h": 60 * 60}[form[2]] if form else 0
+    if not 0 < seconds <= 24 * 60 * 60:
+        raise ImproperlyConfigured(f"{name} must be a time such as {default!r}, not {value!r}.")
+    return timedelta(seconds=seconds)
 
 
 def boolean(name: str, *, default: bool) -> bool:
@@ -181,6 +192,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "authdemo.middleware.known_host",
+    "api.browser.refuse_other_sites",
     "authdemo.middleware.CsrfViewMiddleware",
     "authdemo.middleware.admin_middleware",
 ]
@@ -273,6 +285,7 @@ JWT_AUDIENCE = env.str("JWT_AUDIENCE", PUBLIC_URL)
 if not JWT_AUDIENCE:
     raise ImproperlyConfigured("JWT_AUDIENCE must not be empty; leave it out for PUBLIC_URL.")
 SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": duration("ACCESS_TOKEN_LIFETIME", "5m"),
     "USER_ID_FIELD": "username",  # `sub` is the client id (RFC 9068 §2.2)
     "USER_ID_CLAIM": "sub",
     "TOKEN_TYPE_CLAIM": None,  # the header's `typ` says what the token is (RFC 9068 §2.1)
@@ -301,6 +314,8 @@ FAILED_LOGINS_PER_CLIENT = rate("FAILED_LOGINS_PER_CLIENT", "10/minute")
 FAILED_LOGINS_PER_ADDRESS = rate("FAILED_LOGINS_PER_ADDRESS", "100/minute")
 REGISTRATIONS_PER_ADDRESS = rate("REGISTRATIONS_PER_ADDRESS", "10/minute")
 REDIS_URL = redis_url()
+# At most a quarter of a process's threads wait for a slow hash. Granian reads the variable too.
+SLOW_HASH_QUEUE = max(1, number("GRANIAN_BLOCKING_THREADS", 8) // 4)
 WORKERS = number("GRANIAN_WORKERS", 1)  # granian reads it too; for a system check
 
 # API
@@ -329,6 +344,7 @@ SPECTACULAR_SETTINGS = {
 
 # Browser
 
+SESSION_ENGINE = "api.sessions"
 SESSION_COOKIE_AGE = 60 * 60  # seconds; a staff session is short
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS

@@ -4,12 +4,22 @@ authenticate.
 
 from typing import Any
 
+from api.parameters import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    GRANT_TYPE,
+    SCOPE,
+    TOKEN,
+    TOKEN_TYPE_HINT,
+    Parameter,
+)
+
 TEXT = {"type": "string"}
 TEXTS = {"type": "array", "items": TEXT}
 NUMBER = {"type": "integer"}
 TIME = NUMBER | {"description": "Seconds since 1970."}
 URL = {"type": "string", "format": "uri"}
-SCOPE = TEXT | {"description": "What the client may do, separated by spaces."}
+SCOPES = TEXT | {"description": "What the client may do, separated by spaces."}
 BEARER = {"const": "Bearer"}
 CLAIMS: dict[str, Any] = {
     "iss": URL,
@@ -19,7 +29,7 @@ CLAIMS: dict[str, Any] = {
     "iat": TIME,
     "exp": TIME,
     "jti": TEXT | {"description": "The token's own id."},
-    "scope": SCOPE,
+    "scope": SCOPES,
 }
 
 
@@ -33,14 +43,41 @@ def record(*, optional: tuple[str, ...] = (), **members: dict[str, Any]) -> dict
     }
 
 
+def parameters(
+    *read: Parameter, required: tuple[Parameter, ...] = (), **more: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the schema of a body with these parameters; the others are optional."""
+    properties = {}
+    for parameter in read:
+        types = "string" if parameter in required else ["string", "null"]
+        limits = {"maxLength": parameter.max_length, "pattern": "^[^\\x00]*$"}
+        properties[parameter.name] = {"type": types, **limits} | more.get(parameter.name, {})
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [parameter.name for parameter in required],
+    }
+
+
 SCHEMAS: dict[str, dict[str, Any]] = {
+    "Login": parameters(
+        CLIENT_ID,
+        CLIENT_SECRET,
+        GRANT_TYPE,
+        SCOPE,
+        grant_type={
+            "enum": ["client_credentials", "", None],
+            "description": "May be left out of JSON only.",
+        },
+    ),
+    "OwnToken": parameters(CLIENT_ID, CLIENT_SECRET, TOKEN, TOKEN_TYPE_HINT, required=(TOKEN,)),
     "Error": record(
         error=TEXT | {"description": "What is wrong, for programs."},
         error_description=TEXT | {"description": "What is wrong, for people."},
     ),
     "Root": {"type": "object", "additionalProperties": URL},
     "Message": record(message=TEXT),
-    "AccessToken": record(access_token=TEXT, token_type=BEARER, expires_in=NUMBER, scope=SCOPE),
+    "AccessToken": record(access_token=TEXT, token_type=BEARER, expires_in=NUMBER, scope=SCOPES),
     "Private": record(message=TEXT, **CLAIMS),
     "RegisteredClient": record(
         client_id=TEXT,
@@ -48,7 +85,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         client_id_issued_at=TIME,
         client_secret_expires_at=NUMBER | {"description": "0, which is never."},
         client_name=TEXT,
-        scope=SCOPE,
+        scope=SCOPES,
         grant_types=TEXTS,
         response_types=TEXTS,
         token_endpoint_auth_method=TEXT,

@@ -11,7 +11,6 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from django.conf import settings
-from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import (
     OpenApiExample,
@@ -19,11 +18,10 @@ from drf_spectacular.utils import (
     OpenApiRequest,
     OpenApiResponse,
     extend_schema,
-    extend_schema_field,
 )
-from rest_framework import exceptions, serializers
+from rest_framework import exceptions
 
-from api.authentication import BASIC_CHALLENGE
+from api.credentials import REGISTER
 from api.exceptions import (
     AccessDenied,
     APIError,
@@ -43,15 +41,7 @@ from api.exceptions import (
 )
 from api.keys import JWKS_MAX_AGE
 from api.openapi.components import ACCESS_TOKEN, CREDENTIALS, EXAMPLES
-from api.permissions import REGISTER
-from api.serializers import (
-    MAX_SECRET,
-    Parameters,
-    RegistrationSerializer,
-    TextField,
-    TokenRequestSerializer,
-    TokenSerializer,
-)
+from api.serializers import RegistrationSerializer
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -128,55 +118,20 @@ def _header(name: str, statuses: list[int], schema: dict[str, str]) -> OpenApiPa
 # What is sent
 
 
-def _body(serializer: type[serializers.Serializer[Any]], example: dict[str, Any]) -> dict[str, Any]:
+def _body(schema: Any, name: str, example: dict[str, Any]) -> dict[str, Any]:
     """Describe a body in JSON, and the same as a form: all text, and each parameter once."""
     examples = [OpenApiExample("Example", example)]
-    reference = _component(serializer.__name__.removesuffix("Serializer"))
-    form = {"allOf": [reference, {"additionalProperties": {"type": "string"}}]}
+    form = {"allOf": [_component(name), {"additionalProperties": {"type": "string"}}]}
     return {
-        "application/json": OpenApiRequest(serializer, examples=examples),
+        "application/json": OpenApiRequest(schema, examples=examples),
         "application/x-www-form-urlencoded": OpenApiRequest(form, examples=examples),
     }
-
-
-class AuthenticatedSerializer(Parameters):
-    """The client's credentials, where they are not in a Basic header."""
-
-    client_id = TextField(required=False, max_length=150)
-    client_secret = TextField(required=False, max_length=MAX_SECRET)
-
-
-class TextFieldSchema(OpenApiSerializerFieldExtension):
-    """No text may hold NUL, and what need not be there may also be empty or null."""
-
-    target_class = TextField
-    match_subclasses = True
-
-    def map_serializer_field(self, auto_schema: Any, direction: str) -> Any:
-        schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
-        types = "string" if self.target.required else ["string", "null"]
-        return schema | {"type": types, "pattern": f"^{self.target.characters}*$"}
-
-
-@extend_schema_field({"enum": ["client_credentials", "", None]})
-class GrantTypeField(TextField):
-    pass
-
-
-class LoginSerializer(AuthenticatedSerializer, TokenRequestSerializer):
-    """The credentials, unless they are in a Basic header, and what is asked for."""
-
-    grant_type = GrantTypeField(required=False, help_text="May be left out of JSON only.")
-
-
-class OwnTokenSerializer(AuthenticatedSerializer, TokenSerializer):
-    """A token, and the credentials unless they are in a Basic header."""
 
 
 # The operations
 
 CLIENT_ERRORS = (
-    InvalidClient(headers=BASIC_CHALLENGE),
+    InvalidClient(),
     InvalidRequest("client_id is required."),
     SlowDown(42),
     Unavailable(),
@@ -203,7 +158,7 @@ login = operation(
         "`grant_type` is needed unless they are in JSON. `scope` asks for some of the client's "
         "scopes; without it the token has them all."
     ),
-    takes=_body(LoginSerializer, {"grant_type": "client_credentials", **CREDENTIALS}),
+    takes=_body(_component("Login"), "Login", {"grant_type": "client_credentials", **CREDENTIALS}),
     returns="AccessToken",
     errors=(*CLIENT_ERRORS, UnsupportedGrantType(), InvalidScope()),
     security=CLIENT,
@@ -217,7 +172,7 @@ introspect = operation(
         "A client may look into its own tokens, and with the scope `introspect` into anybody's; "
         "of any other it learns that it is not active (RFC 7662)."
     ),
-    takes=_body(OwnTokenSerializer, {"token": ACCESS_TOKEN, **CREDENTIALS}),
+    takes=_body(_component("OwnToken"), "OwnToken", {"token": ACCESS_TOKEN, **CREDENTIALS}),
     returns="Introspection",
     errors=CLIENT_ERRORS,
     security=CLIENT,
@@ -231,7 +186,7 @@ revoke = operation(
         "A client may revoke its own tokens, which are then refused at once. The answer is the "
         "same where there is nothing to revoke (RFC 7009)."
     ),
-    takes=_body(OwnTokenSerializer, {"token": ACCESS_TOKEN, **CREDENTIALS}),
+    takes=_body(_component("OwnToken"), "OwnToken", {"token": ACCESS_TOKEN, **CREDENTIALS}),
     returns="Revocation",
     errors=CLIENT_ERRORS,
     security=CLIENT,
@@ -245,7 +200,7 @@ register = operation(
         "Its secret is shown this once (RFC 7591). Where registration is not open it takes a token "
         "with the scope `register`, and the client gets the scopes it asks for that this token has."
     ),
-    takes=_body(RegistrationSerializer, {"client_name": "Billing"}),
+    takes=_body(RegistrationSerializer, "Registration", {"client_name": "Billing"}),
     status=HTTPStatus.CREATED,
     returns="RegisteredClient",
     errors=(

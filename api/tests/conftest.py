@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from limits.storage import RedisStorage
 from playwright.sync_api import Browser, Page
+from redis import Redis
 from rest_framework.test import APIClient
 
 from api import keys, tokens
@@ -15,7 +15,7 @@ from api.credentials import create_client
 from api.models import Client
 from api.tests.support.chromium import chromium, watched_page
 from api.tests.support.server import Server, Service
-from api.throttling import counters
+from api.throttling import counters, slow_hashes
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +24,9 @@ def _fresh_process() -> Iterator[None]:
     keys.forget()
     tokens.forget()
     counters.counters.cache_clear()
+    slow_hashes.slow_hashes.cache_clear()
     if settings.REDIS_URL:
-        RedisStorage(settings.REDIS_URL).reset()
+        Redis.from_url(settings.REDIS_URL).flushdb()
     yield
     keys.forget()
 

@@ -22,7 +22,7 @@ GRANT = {"grant_type": "client_credentials"}
 TWO_WAYS = "The client authenticates in two ways at once."
 Post = Callable[..., Any]
 
-GRANT_TYPE_REQUIRED = "grant_type is required, but for a body of Content-Type application/json."
+GRANT_TYPE_REQUIRED = "grant_type is required unless the body is application/json."
 
 
 @pytest.fixture
@@ -325,5 +325,5 @@ def test_right_secret_with_nul_bytes_is_refused_even_where_pbkdf2_takes_it(
         description = "The Basic credentials are malformed."
         assert_error(response, 400, "invalid_request", description)
     with pytest.raises(secrets_of.BadCredentialsError):
-        secrets_of.check("foo", "bar" + nuls, generated=False)
-    secrets_of.check("foo", "bar", generated=False)
+        secrets_of.check("foo", "bar" + nuls, address="192.0.2.1")
+    secrets_of.check("foo", "bar", address="192.0.2.1")

@@ -478,7 +478,7 @@ def test_token_page_explains_everything_in_the_token(
     page = sign_in(browser, credentials).content.decode()
     token = re.search(r'<code id="token">([^<]+)</code>', page)
     assert token
-    claims = tokens.AccessToken(token[1]).payload
+    claims = tokens.read(token[1]).payload
     header = {"alg": "ES256", "kid": keys.signing_key().kid, "typ": "at+jwt"}
     rows = dict(re.findall(r"<code>(\w+)</code></th>\s*<td><code>([^<]*)</code>", page))
     assert rows == {name: str(value) for name, value in (header | claims).items()}

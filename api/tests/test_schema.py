@@ -58,7 +58,9 @@ def well_formed(credentials: dict[str, str], get_token: Callable[[], str]) -> di
 
 
 @pytest.fixture
-def spoil(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spoil]:
+def spoil(
+    http: APIClient, db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Spoil]:
     """Return a function that says what instead makes an operation fail with a status."""
 
     def spoil(operation: dict[str, Any], status: int) -> dict[str, Any]:
@@ -78,7 +80,11 @@ def spoil(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iter
             case 415:
                 return {"data": "client_id", "content_type": "text/plain"}
             case 429:
-                settings.FAILED_LOGINS_PER_CLIENT = settings.REGISTRATIONS_PER_ADDRESS = (0, 60)
+                settings.FAILED_LOGINS_PER_ADDRESS = settings.REGISTRATIONS_PER_ADDRESS = (1, 60)
+                wrong: dict[str, Any] = {"headers": {"Authorization": REFUSED["basic"]}}
+                http.post("/login", {"grant_type": "client_credentials"}, format="json", **wrong)
+                http.post("/register", {}, format="json")
+                return wrong if operation["operationId"] != "register" else {}
             case 503:
                 keys.forget()
                 monkeypatch.setattr(CursorWrapper, "execute", Broken)

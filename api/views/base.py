@@ -1,7 +1,6 @@
 """Base classes: answers that no cache keeps, and endpoints that are a form to a browser."""
 
 from functools import cache
-from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import MethodNotAllowed
@@ -9,12 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api.authentication import (
-    enforce_csrf,
-)
-from api.renderers import (
-    is_page,
-)
+from api.browser import enforce_csrf
+from api.renderers import is_page
 
 
 class UncachedView(APIView):
@@ -49,7 +44,7 @@ class FormView(UncachedView):
             return methods
         return [method for method in methods if method not in {"GET", "HEAD"}]
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         super().initial(request, *args, **kwargs)
         if is_page(request):
             self.headers["Allow"] = ", ".join(self.allowed_methods)  # GET too, as it turns out

@@ -15,6 +15,7 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from api import keys
+from api.client_authentication import METHODS
 from api.openapi import operations
 from api.renderers import (
     DocsPage,
@@ -71,7 +72,7 @@ class MetadataView(APIView):
 
     @operations.metadata
     def get(self, request: Request) -> Response:
-        methods = ["client_secret_basic", "client_secret_post"]
+        methods = list(METHODS)
         return Response(
             {
                 "issuer": settings.PUBLIC_URL,

@@ -1,25 +1,19 @@
 """Dynamic client registration (RFC 7591)."""
 
 from rest_framework import status
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import audit, credentials
-from api.authentication import (
-    BearerAuthentication,
-)
+from api import credentials
+from api.authentication import BearerAuthentication
+from api.credentials import REGISTER
 from api.exceptions import InvalidClientMetadata
 from api.openapi import operations
-from api.permissions import REGISTER, MayRegister, scopes_of
-from api.renderers import (
-    JSONRenderer,
-    RegistrationPage,
-)
-from api.serializers import (
-    RegistrationSerializer,
-)
-from api.throttling import limits
+from api.permissions import MayRegister, current_scopes
+from api.renderers import JSONRenderer, RegistrationPage
+from api.serializers import RegistrationSerializer
+from api.throttling.address import client_address
+from api.throttling.guard import count_registration
 from api.views.base import FormView
 
 
@@ -37,20 +31,17 @@ class RegisterView(FormView):
 
     @operations.register
     def post(self, request: Request) -> Response:
-        try:
-            metadata = RegistrationSerializer.read(request.data)
-        except ValidationError as error:
-            raise InvalidClientMetadata from error
-        if granted := scopes_of(request):
-            granted &= credentials.current_scopes(request.user.get_username())
+        metadata = RegistrationSerializer(data=request.data)
+        if not metadata.is_valid():
+            raise InvalidClientMetadata
+        address, granted = client_address(request._request), current_scopes(request)
         if REGISTER not in granted:
-            limits.count_registration(request._request)
-        scopes = sorted(granted & set(metadata["scope"].split()))
-        client, secret = credentials.create_client(name=metadata["client_name"], scopes=scopes)
-        audit.record(
-            "client_registered",
-            client=client.username,
-            address=limits.client_address(request._request),
+            count_registration(address)
+        asked = (metadata.validated_data.get("scope") or "").split()
+        client, secret = credentials.register_client(
+            name=metadata.validated_data.get("client_name") or "",
+            scopes=granted.intersection(asked),
+            address=address,
         )
         return Response(
             {
@@ -59,7 +50,7 @@ class RegisterView(FormView):
                 "client_id_issued_at": int(client.date_joined.timestamp()),
                 "client_secret_expires_at": 0,
                 "client_name": client.first_name,
-                "scope": " ".join(scopes),
+                "scope": " ".join(sorted(granted.intersection(asked))),
                 "grant_types": ["client_credentials"],
                 "response_types": [],
                 "token_endpoint_auth_method": "client_secret_basic",

@@ -1,38 +1,17 @@
-"""The OAuth endpoints of a token's life: issue, introspect, revoke; and the browser's sign-out."""
+"""A token's life: issued, looked into, revoked; and a browser's sign-out."""
 
 from django.http import HttpResponseBase, HttpResponseRedirect
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework_simplejwt.exceptions import TokenError
 
-from api import audit, credentials, tokens
-from api.authentication import (
-    authenticate_client,
-    enforce_csrf,
-    forget_token,
-    remember_token,
-)
-from api.exceptions import InvalidRequest, InvalidScope, UnsupportedGrantType
+from api import client_authentication, parameters, tokens
+from api.browser import enforce_csrf, forget_token, remember_token
 from api.openapi import operations
 from api.parsers import JSONParser
-from api.permissions import INTROSPECT
-from api.renderers import (
-    JSONRenderer,
-    SignInPage,
-    TokenRequestPage,
-    is_page,
-    local_path,
-)
-from api.serializers import (
-    TokenRequestSerializer,
-    TokenSerializer,
-)
-from api.throttling import limits
+from api.renderers import JSONRenderer, SignInPage, TokenRequestPage, is_page, local_path
 from api.views.base import FormView, UncachedView
-
-GRANT_TYPE_REQUIRED = "grant_type is required, but for a body of Content-Type application/json."
 
 
 class LoginView(FormView):
@@ -47,38 +26,29 @@ class LoginView(FormView):
 
     @operations.login
     def post(self, request: Request) -> HttpResponseBase:
-        asked = TokenRequestSerializer.read(request.data)
         media_type = request.content_type.partition(";")[0].strip().lower()
-        if "grant_type" not in asked and media_type != JSONParser.media_type:
-            raise InvalidRequest(GRANT_TYPE_REQUIRED)
-        if asked.get("grant_type", "client_credentials") != "client_credentials":
-            raise UnsupportedGrantType
-        login = authenticate_client(request)
-        try:
-            scopes = login.narrow(asked.get("scope"))
-        except credentials.ScopeNotGrantedError as error:
-            raise InvalidScope from error
-        token = tokens.issue(login.client, scopes, login.secret_hash)
-        text = str(token)
-        audit.record(
-            "token_issued",
-            client=login.client.client_id,
-            address=limits.client_address(request._request),
-            jti=token["jti"],
+        is_json = media_type == JSONParser.media_type
+        scope = parameters.read_scope(request.data, is_json=is_json)
+        login = client_authentication.authenticate(request._request, request.data)
+        token = tokens.issue(login, login.narrow(scope))
+        if not is_page(request):
+            return Response(token_response(token))
+        destination = local_path(request.query_params.get("next", ""))
+        response: HttpResponseBase = (
+            HttpResponseRedirect(destination) if destination else Response(token_response(token))
         )
-        response: HttpResponseBase = Response(
-            {
-                "access_token": text,
-                "token_type": "Bearer",
-                "expires_in": token["exp"] - token["iat"],
-                "scope": token["scope"],
-            }
-        )
-        if is_page(request):
-            if destination := local_path(request.query_params.get("next", "")):
-                response = HttpResponseRedirect(destination)
-            remember_token(response, token, text)
+        remember_token(response, token)
         return response
+
+
+def token_response(token: tokens.IssuedToken) -> dict[str, str | int]:
+    """Return the successful answer of the token endpoint (RFC 6749 §5.1)."""
+    return {
+        "access_token": token.text,
+        "token_type": "Bearer",
+        "expires_in": token.expires_in,
+        "scope": token.scope,
+    }
 
 
 class LogoutView(UncachedView):
@@ -104,15 +74,11 @@ class IntrospectView(FormView):
 
     @operations.introspect
     def post(self, request: Request) -> Response:
-        login = authenticate_client(request)
-        text = TokenSerializer.read(request.data)["token"]
-        try:
-            token = tokens.verify(text)
-        except TokenError:
+        login = client_authentication.authenticate(request._request, request.data)
+        claims = tokens.inspect(parameters.read_token(request.data), login)
+        if claims is None:
             return Response({"active": False})
-        if token["sub"] != login.client.client_id and INTROSPECT not in login.scopes:
-            return Response({"active": False})
-        return Response({"active": True, "token_type": "Bearer", **tokens.public_claims(token)})
+        return Response({"active": True, "token_type": "Bearer", **claims})
 
 
 class RevokeView(FormView):
@@ -124,18 +90,6 @@ class RevokeView(FormView):
 
     @operations.revoke
     def post(self, request: Request) -> Response:
-        login = authenticate_client(request)
-        text = TokenSerializer.read(request.data)["token"]
-        try:
-            token = tokens.AccessToken(text)
-        except TokenError:
-            return Response({})
-        if token["sub"] == login.client.client_id:
-            tokens.revoke(token)
-            audit.record(
-                "token_revoked",
-                client=login.client.client_id,
-                address=limits.client_address(request._request),
-                jti=token["jti"],
-            )
+        login = client_authentication.authenticate(request._request, request.data)
+        tokens.revoke(parameters.read_token(request.data), login)
         return Response({})

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api.serializers import parse_basic
+from api.client_authentication.secret import parse_basic
 from api.tests.support import fuzz_hooks
 from api.tests.support.server import Server
 
