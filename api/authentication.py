@@ -15,7 +15,7 @@ from rest_framework_simplejwt.models import TokenUser
 from api import audit, client_authentication, tokens
 from api.browser import enforce_csrf
 from api.client_authentication.secret import SecretProof
-from api.credentials import BadCredentialsError
+from api.credentials import BadCredentialsError, Login
 from api.exceptions import InvalidToken
 from api.parameters import CLIENT_ID
 from api.throttling.guard import TooManyFailuresError
@@ -68,19 +68,28 @@ class GuardedBackend(ModelBackend):
     ) -> User | None:
         if request is None or username is None or password is None:
             return None
-        if len(username) > CLIENT_ID.max_length:
-            return None  # no row has such a name, and a log line should not
-        try:
-            login = client_authentication.verify(
-                SecretProof([(username, password)]), request, event="sign_in"
-            )
-        except BadCredentialsError:
+        login = check_person(username, password, request, event="sign_in")
+        if login is None:
             return None
-        except QueueFullError:
-            raise ValidationError("Too many sign-ins at once. Try again shortly.") from None
-        except TooManyFailuresError as error:
-            raise ValidationError(
-                f"Too many failed sign-ins. Try again in {error.wait} seconds."
-            ) from None
         audit.record("signed_in", client=username, address=login.address)
         return User.objects.get(pk=login.client.pk)
+
+
+def check_person(username: str, password: str, request: HttpRequest, *, event: str) -> Login | None:
+    """Check the password of somebody at a form of the admin's; `None` if it is wrong.
+
+    `event` is what the audit log calls it. Raises Django's `ValidationError` if it was not checked.
+    """
+    if len(username) > CLIENT_ID.max_length:
+        return None  # no row has such a name, and no log line should
+    try:
+        proof = SecretProof([(username, password)])
+        return client_authentication.verify(proof, request, event=event)
+    except BadCredentialsError:
+        return None
+    except QueueFullError:
+        raise ValidationError("Too many sign-ins at once. Try again shortly.") from None
+    except TooManyFailuresError as error:
+        raise ValidationError(
+            f"Too many failed sign-ins. Try again in {error.wait} seconds."
+        ) from None

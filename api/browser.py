@@ -1,15 +1,37 @@
-"""A browser as a client: the cookie that keeps its token, and the CSRF check that goes with it."""
+"""A browser as a client: its cookie, the CSRF check, and what other sites have it send."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
-from api.exceptions import CSRFFailed
+from api.exceptions import AccessDenied, CSRFFailed, body
 from api.tokens import IssuedToken
+
+OWN_SITE = {"same-origin", "none"}  # `none` is the person: a bookmark, an address typed in
+
+
+def refuse_other_sites(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Middleware: refuse an unsafe request that a page of another site had the browser send.
+
+    Otherwise such a page could have its visitor's browser fail to log in, many times a second, and
+    so lock out everybody at the visitor's address. Programs do not send `Sec-Fetch-Site`.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        site = request.headers.get("Sec-Fetch-Site", "none")
+        if site in OWN_SITE or request.method in SAFE_METHODS:
+            return get_response(request)
+        error = AccessDenied("Requests from pages of other sites are refused.")
+        return JsonResponse(body(error), status=error.status_code)
+
+    return middleware
 
 
 class _CSRFCheck(CsrfViewMiddleware):

@@ -16,7 +16,7 @@ from typing import Any
 
 import jwt
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, QuerySet
 from rest_framework_simplejwt import tokens as simplejwt
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
@@ -29,6 +29,7 @@ from api.models import JTI_LENGTH, RevokedToken, TokenGeneration, standing_for_t
 FINGERPRINT_CLAIM = "secret_fp"
 MAX_LENGTH = 8 * 1024  # characters; ours have about 700, more with many scopes
 LIFETIME = int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds())  # seconds
+SWEPT_AT_ONCE = 10  # expired rows that go with each revocation
 REMEMBERED = 1024  # verified tokens; about 2 MB
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -246,11 +247,14 @@ def revoke(text: str, login: Login) -> None:
         return
     expires_at = datetime.fromtimestamp(token["exp"], UTC)
     RevokedToken.objects.get_or_create(jti=token["jti"], defaults={"expires_at": expires_at})
+    then = datetime.now(UTC) - keys.LEEWAY  # expired on every machine, also where a clock is behind
+    RevokedToken.objects.delete_some_expired(then, SWEPT_AT_ONCE)
     audit.record("token_revoked", client=login.client_id, address=login.address, jti=token["jti"])
 
 
-def revoke_all(client_pk: int) -> None:
-    """End all tokens that a client has; its secret goes on to obtain new ones."""
-    created = TokenGeneration.objects.get_or_create(client_id=client_pk)[1]
-    if not created:
-        TokenGeneration.objects.filter(client_id=client_pk).update(number=F("number") + 1)
+def revoke_all(clients: QuerySet[Any]) -> None:
+    """End all tokens that clients have; their secrets go on to obtain new ones."""
+    first = [TokenGeneration(client_id=pk, number=0) for pk in clients.values_list("pk", flat=True)]
+    TokenGeneration.objects.bulk_create(first, batch_size=1000, ignore_conflicts=True)
+    generations = TokenGeneration.objects.filter(client__in=clients.values("pk"))
+    generations.update(number=F("number") + 1)

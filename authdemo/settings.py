@@ -194,6 +194,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "authdemo.middleware.require_known_host",
+    "api.browser.refuse_other_sites",
     "authdemo.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "authdemo.middleware.AuthenticationMiddleware",
@@ -338,6 +339,7 @@ SPECTACULAR_SETTINGS = {
 
 # Browser
 
+SESSION_ENGINE = "api.sessions"
 SESSION_COOKIE_AGE = 60 * 60  # seconds; a staff session is short
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
