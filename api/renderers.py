@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import jwt
 from django.conf import settings
 from django.template import loader
-from django.urls import resolve, reverse
 from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
 from rest_framework import renderers
@@ -23,6 +22,7 @@ from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import TokenError
 
 from api import browser, keys, tokens
+from api.endpoints import endpoints, split_docstring
 from api.exceptions import UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ HEADER_MEANINGS = {
     "kid": "Which key signed it: one of those that are published in the JWKS.",
     "typ": "What it is: an access token as RFC 9068 defines it, and nothing else.",
 }
-MEANINGS = HEADER_MEANINGS | {name: claim.meaning for name, claim in tokens.CLAIMS.items()}
 
 
 class JSONRenderer(renderers.JSONRenderer):
@@ -85,7 +84,7 @@ class Page(BrowsableAPIRenderer):
         session = self.session(data)
         return {
             "name": self.get_name(self.view),
-            "description": _purpose(self.view),
+            "description": split_docstring(type(self.view))[0],
             "origin": self.request.build_absolute_uri("/")[:-1],
             "address": shlex.quote(self.request.build_absolute_uri()),
             "response": self.response,
@@ -99,6 +98,7 @@ class Page(BrowsableAPIRenderer):
             "has_form": has_form,
             "form_template": self.form_template,
             "raw_form": self._raw_form() if has_form else None,
+            "lifetime": in_words(tokens.LIFETIME),
             "session": session,
             "seconds_left": session["exp"] - time.time() if session else 0,
         }
@@ -144,8 +144,8 @@ class RootPage(Page):
     template = "api/root.html"
 
     def describe(self, data: Any) -> dict[str, Any]:
-        names: tuple[str, ...] = self.view.names  # type: ignore[attr-defined]
-        return super().describe(data) | {"endpoints": [_endpoint(name) for name in names]}
+        listed = [entry for entry in endpoints() if entry.name != "root"]
+        return super().describe(data) | {"endpoints": listed}
 
 
 class SignInPage(Page):
@@ -200,17 +200,12 @@ def local_path(url: str) -> str | None:
     return None
 
 
-def _endpoint(name: str) -> dict[str, Any]:
-    """Return path, methods and purpose of an endpoint, from its view."""
-    path = reverse(name)
-    view: APIView = resolve(path).func.view_class()  # type: ignore[attr-defined]
-    methods = [method for method in view.allowed_methods if method != "OPTIONS"]
-    return {"path": path, "methods": methods, "purpose": _purpose(view)}
-
-
-def _purpose(view: "APIView") -> str:
-    """Return what a view is for: the first line of its docstring."""
-    return (view.__doc__ or "").strip().partition("\n")[0].replace("`", "")
+def in_words(seconds: int) -> str:
+    """Say how long something lasts in the largest unit that fits: `5 minutes`, `90 seconds`."""
+    units = {"hour": 3600, "minute": 60, "second": 1}
+    unit, length = next((unit, length) for unit, length in units.items() if seconds % length == 0)
+    count = seconds // length
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
 def _access_token(data: Any) -> str | None:
@@ -220,14 +215,16 @@ def _access_token(data: Any) -> str | None:
 def _explain(token: str) -> list[dict[str, Any]]:
     """Return the two readable parts of a token: each name with its value and what it means."""
     decoded = jwt.decode_complete(token, options={"verify_signature": False})
-    order = list(MEANINGS)
+    meanings = HEADER_MEANINGS | {name: claim.meaning for name, claim in tokens.CLAIMS.items()}
+    order = list(meanings)
     parts = []
     for title, part in (("Header", decoded["header"]), ("Claims", decoded["payload"])):
         names = sorted(part, key=lambda name: order.index(name) if name in order else len(order))
-        parts.append({"title": title, "rows": [_row(name, part[name]) for name in names]})
+        rows = [_row(name, part[name], meanings.get(name, "")) for name in names]
+        parts.append({"title": title, "rows": rows})
     return parts
 
 
-def _row(name: str, value: Any) -> dict[str, Any]:
+def _row(name: str, value: Any, meaning: str) -> dict[str, Any]:
     time_told = datetime.fromtimestamp(value, UTC) if name in tokens.REQUIRED_TIMES else None
-    return {"name": name, "value": value, "time": time_told, "meaning": MEANINGS.get(name, "")}
+    return {"name": name, "value": value, "time": time_told, "meaning": meaning}

@@ -82,3 +82,18 @@ def security_headers(
         return response
 
     return middleware
+
+
+def no_store(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Let no cache keep a response, unless its view says for how long (RFC 6749 §5.1)."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = "no-store"
+            response.headers["Pragma"] = "no-cache"
+        return response
+
+    return middleware

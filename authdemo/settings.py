@@ -195,6 +195,7 @@ MIDDLEWARE = [
     "api.browser.refuse_other_sites",
     "authdemo.middleware.CsrfViewMiddleware",
     "authdemo.middleware.admin_middleware",
+    "authdemo.middleware.no_store",
 ]
 SILENCED_SYSTEM_CHECKS = [
     # The admin looks for its three middlewares in the list; they are in `admin_middleware`.
@@ -328,7 +329,7 @@ REST_FRAMEWORK = {
         "api.renderers.JSONRenderer",
         "api.renderers.Page",
     ],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "api.openapi.operations.AutoSchema",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.ContentNegotiation",
     "EXCEPTION_HANDLER": "api.exceptions.exception_handler",
     "URL_FORMAT_OVERRIDE": None,  # `?format=` would be a second way to ask for a media type
@@ -336,10 +337,10 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "TITLE": "authdemo",
-    "DESCRIPTION": "Client credentials for an access token that is good for five minutes.",
+    "DESCRIPTION": "Client credentials for a short-lived access token.",
     "VERSION": "1.0",
-    "TAGS": [{"name": name} for name in ("Areas", "Tokens", "Clients", "Discovery", "Health")],
-    "POSTPROCESSING_HOOKS": ["api.openapi.components.add"],
+    "SORT_OPERATIONS": False,  # the order of `urls.py` is for people
+    "POSTPROCESSING_HOOKS": ["api.openapi.components.complete"],
 }
 
 # Browser
