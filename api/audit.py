@@ -1,11 +1,11 @@
-"""What happened: logger `api.audit`, one line an event, and never a secret or a token.
+"""Log what happened: logger `api.audit`, one line per event, never a secret or a token.
 
-Values that callers supply are written as JSON strings in ASCII, so that none can forge a line or
-carry a control character into a terminal. A secret that somebody sent for a client id is left out.
+Values from callers are written as JSON strings in ASCII: they cannot forge a line. A secret that
+somebody sent as a client id is masked.
 """
 
+import json
 import logging
-from json.encoder import encode_basestring_ascii as quote
 
 from api.hashers import GENERATED, PREFIX
 
@@ -19,5 +19,5 @@ def record(event: str, **fields: str | int) -> None:
         name: GENERATED.sub(f"{PREFIX}...", str(value))[:MAX_LENGTH]
         for name, value in fields.items()
     }
-    text = " ".join([f"{name}={quote(value)}" for name, value in told.items()])
+    text = " ".join([f"{name}={json.dumps(value)}" for name, value in told.items()])
     logger.info("%s %s", event, text, extra={"event": event, **told})

@@ -1,7 +1,7 @@
-"""JSON for programs; and the pages, which are what a browser is shown in its place.
+"""Pages: what a browser gets in place of JSON.
 
-DRF's browsable API with templates of our own. DRF's have neither a language nor a width for phones,
-need jQuery, and are laid out by inline styles, which our Content-Security-Policy forbids.
+DRF's browsable API with our own templates. DRF's templates name no language, do not fit phones,
+need jQuery, and use inline styles, which our Content-Security-Policy forbids.
 """
 
 import shlex
@@ -15,7 +15,6 @@ from django.conf import settings
 from django.template import loader
 from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
-from rest_framework import renderers
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -36,15 +35,6 @@ HEADER_MEANINGS = {
     "kid": "Which key signed it: one of those that are published in the JWKS.",
     "typ": "What it is: an access token as RFC 9068 defines it, and nothing else.",
 }
-
-
-class JSONRenderer(renderers.JSONRenderer):
-    """DRF's, that takes no plain media type apart to look for an indent in it."""
-
-    def get_indent(self, accepted_media_type: str, renderer_context: Mapping[str, Any]) -> Any:
-        if accepted_media_type == self.media_type:
-            return renderer_context.get("indent")
-        return super().get_indent(accepted_media_type, renderer_context)
 
 
 class Page(BrowsableAPIRenderer):
@@ -82,11 +72,12 @@ class Page(BrowsableAPIRenderer):
         error = data if isinstance(data, dict) and "error" in data else {}
         has_form = "POST" in self.view.allowed_methods and error.get("error") not in NO_FORM
         session = self.session(data)
+        origin = self.request.build_absolute_uri("/")[:-1]
         return {
             "name": self.get_name(self.view),
             "description": split_docstring(type(self.view))[0],
-            "origin": self.request.build_absolute_uri("/")[:-1],
-            "address": shlex.quote(self.request.build_absolute_uri()),
+            "origin": origin,
+            "address": shlex.quote(origin + self.request.get_full_path()),
             "response": self.response,
             "headers": self._headers(),
             "content": self._content(data),

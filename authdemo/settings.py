@@ -38,11 +38,12 @@ env = Env()
 
 
 def one_of(name: str, default: str, *choices: str) -> str:
-    """Read a variable that must be one of `choices`."""
+    """Read a variable that must be one of `choices`, in any case."""
     value: str = env.str(name, default)
-    if value not in choices:
+    found = {choice.lower(): choice for choice in choices}.get(value.lower())
+    if found is None:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
-    return value
+    return found
 
 
 def rate(name: str, default: str) -> tuple[int, int]:
@@ -188,20 +189,17 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
-    "authdemo.middleware.security_headers",
+    "authdemo.middleware.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "authdemo.middleware.known_host",
+    "authdemo.middleware.require_known_host",
     "api.browser.refuse_other_sites",
-    "authdemo.middleware.CsrfViewMiddleware",
-    "authdemo.middleware.admin_middleware",
+    "authdemo.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "authdemo.middleware.AuthenticationMiddleware",
+    "authdemo.middleware.MessageMiddleware",
     "authdemo.middleware.no_store",
-]
-SILENCED_SYSTEM_CHECKS = [
-    # The admin looks for its three middlewares in the list; they are in `admin_middleware`.
-    *("admin.E408", "admin.E409", "admin.E410"),
-    # Django looks for its own ways to send what is in `SECURITY_HEADERS`, and to check forms.
-    *("security.W002", "security.W003", "security.W006", "security.W022"),
 ]
 TEMPLATES = [
     {
@@ -325,10 +323,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],  # deny
     "DEFAULT_PARSER_CLASSES": ["api.parsers.JSONParser", "api.parsers.FormParser"],
-    "DEFAULT_RENDERER_CLASSES": [
-        "api.renderers.JSONRenderer",
-        "api.renderers.Page",
-    ],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "api.renderers.Page"],
     "DEFAULT_SCHEMA_CLASS": "api.openapi.operations.AutoSchema",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.ContentNegotiation",
     "EXCEPTION_HANDLER": "api.exceptions.exception_handler",
@@ -356,16 +351,10 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_SSL_REDIRECT = IS_HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
-SECURITY_HEADERS = {  # which `security_headers` sends, and Django need not send as well
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'; object-src 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-SECURE_CONTENT_TYPE_NOSNIFF = False
-SECURE_CROSS_ORIGIN_OPENER_POLICY = SECURE_REFERRER_POLICY = None
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'"
+)
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -373,23 +362,39 @@ if TRUSTED_PROXIES:
 
 LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
+# A stranger or an outage could flood the log through these. A logger's filters see only its own
+# lines, not those of the loggers below it, so each name is complete.
+REPETITIVE_LOGGERS = ("api.exceptions", "api.throttling", "authdemo.postgresql")
+QUOTING_LOGGERS = tuple(  # for requests that Django refuses, with a traceback
+    f"django.security.{name}"
+    for name in ("DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent")
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "text": {"()": "authdemo.logs.LineFormatter"},
+        "text": {
+            "class": "authdemo.logs.LineFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        },
         "json": {
-            "()": "authdemo.logs.JSONFormatter",
-            "format": "{asctime}{levelname}{name}{message}",
-            "style": "{",
+            "class": "authdemo.logs.JSONFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
         },
     },
-    "filters": {"no_query": {"()": "authdemo.logs.QueryFilter"}},
+    "filters": {
+        "no_query": {"()": "authdemo.logs.QueryFilter"},
+        "brief": {"()": "authdemo.logs.BriefFilter"},
+        **{
+            f"once_a_minute/{name}": {"()": "authdemo.logs.OnceAMinuteFilter"}
+            for name in (*REPETITIVE_LOGGERS, *QUOTING_LOGGERS)
+        },
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        # Any stranger can send a foreign Host header; it is answered, and worth no traceback.
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
+        **{name: {"filters": [f"once_a_minute/{name}"]} for name in REPETITIVE_LOGGERS},
+        **{name: {"filters": ["brief", f"once_a_minute/{name}"]} for name in QUOTING_LOGGERS},
     },
 }

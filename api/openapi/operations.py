@@ -110,7 +110,7 @@ class AutoSchema(openapi.AutoSchema):
     def get_summary(self) -> str:
         return self._documentation()[0].removesuffix(".")
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular overrides it
         return self._documentation()[1]
 
     def get_tags(self) -> list[str]:
@@ -118,12 +118,11 @@ class AutoSchema(openapi.AutoSchema):
 
     def get_auth(self) -> list[dict[str, list[str]]]:
         """Return the ways to authenticate; the empty one is for anyone, or in the body."""
+        schemes: list[dict[str, list[str]]] = []
         if self._authenticates_client():
             schemes = [{name: []} for name in METHODS if name in SECURITY_SCHEMES]
         elif self.view.authentication_classes:
             schemes = [{"bearer": []}, {"oauth2": self._required_scopes()}]
-        else:
-            schemes = []
         return [*schemes, {}] if self._is_open() else schemes
 
     def get_request_serializer(self) -> Any:

@@ -9,6 +9,7 @@ from drf_spectacular.renderers import (
 )
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -19,7 +20,7 @@ from api.client_authentication import METHODS
 from api.endpoints import endpoints
 from api.exceptions import Unavailable
 from api.openapi.operations import describe, document
-from api.renderers import DocsPage, JSONRenderer, RootPage
+from api.renderers import DocsPage, RootPage
 
 
 def may_be_kept() -> str:

@@ -1,6 +1,7 @@
 """Whether the process answers, and whether the service is ready."""
 
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -8,7 +9,6 @@ from rest_framework.views import APIView
 from api import health
 from api.exceptions import Unavailable
 from api.openapi.operations import describe
-from api.renderers import JSONRenderer
 
 
 class LivezView(APIView):

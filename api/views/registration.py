@@ -1,6 +1,7 @@
 """Dynamic client registration (RFC 7591)."""
 
 from rest_framework import status
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -10,7 +11,7 @@ from api.credentials import REGISTER
 from api.exceptions import InvalidClientMetadata, SlowDown, Unavailable
 from api.openapi.operations import describe
 from api.permissions import MayRegister, current_scopes
-from api.renderers import JSONRenderer, RegistrationPage
+from api.renderers import RegistrationPage
 from api.serializers import RegistrationSerializer
 from api.throttling.address import client_address
 from api.throttling.guard import count_registration

@@ -2,6 +2,7 @@
 
 from django.http import HttpResponseBase, HttpResponseRedirect
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -12,7 +13,7 @@ from api.browser import enforce_csrf, forget_token, remember_token
 from api.exceptions import InvalidScope, UnsupportedGrantType
 from api.openapi.operations import describe
 from api.parsers import JSONParser
-from api.renderers import JSONRenderer, SignInPage, TokenRequestPage, is_page, local_path
+from api.renderers import SignInPage, TokenRequestPage, is_page, local_path
 from api.views.base import ClientView
 
 
