@@ -20,8 +20,9 @@ class Endpoint:
     view_class: type["APIView"]
 
     @property
-    def has_parameters(self) -> bool:
-        return "<" in self.path
+    def has_address(self) -> bool:
+        """Whether its name alone leads to it: it has one, and the path has no parameters."""
+        return bool(self.name) and "<" not in self.path
 
     @property
     def is_for_programs(self) -> bool:
@@ -30,7 +31,7 @@ class Endpoint:
     @property
     def can_be_opened(self) -> bool:
         """Whether a browser finds something there: a response or a form."""
-        return hasattr(self.view_class, "get") and not self.has_parameters
+        return self.has_address and hasattr(self.view_class, "get")
 
     @property
     def methods(self) -> list[str]:
@@ -53,10 +54,13 @@ def split_docstring(documented: object) -> tuple[str, str]:
     return purpose.replace("`", ""), details.strip()
 
 
-def _walk(patterns: Iterable[URLPattern | URLResolver], prefix: str = "/") -> Iterator[Endpoint]:
+def _walk(
+    patterns: Iterable[URLPattern | URLResolver], prefix: str = "/", namespace: str = ""
+) -> Iterator[Endpoint]:
     for entry in patterns:
         path = f"{prefix}{entry.pattern}"
         if isinstance(entry, URLResolver):
-            yield from _walk(entry.url_patterns, path)
+            inner = f"{namespace}{entry.namespace}:" if entry.namespace else namespace
+            yield from _walk(entry.url_patterns, path, inner)
         elif view_class := getattr(entry.callback, "cls", None):  # set by DRF's `as_view`
-            yield Endpoint(path, entry.name or "", view_class)
+            yield Endpoint(path, f"{namespace}{entry.name or ''}", view_class)

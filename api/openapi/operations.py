@@ -103,7 +103,8 @@ class AutoSchema(openapi.AutoSchema):
         return self.method not in self.view.allowed_methods
 
     def get_operation_id(self) -> str:
-        (name,) = (entry.name for entry in endpoints() if entry.path == f"/{self.path_regex}")
+        names = {entry.path: entry.name.replace(":", "_") for entry in endpoints()}
+        name = names[f"/{self.path_regex}"]
         others = set(self.view.allowed_methods) - {self.method, "HEAD", "OPTIONS"}
         return f"{name}_{self.method.lower()}" if others else name
 
@@ -114,7 +115,7 @@ class AutoSchema(openapi.AutoSchema):
         return self._documentation()[1]
 
     def get_tags(self) -> list[str]:
-        return [type(self.view).__module__.rpartition(".")[2].capitalize()]
+        return [type(self.view).__module__.rpartition(".")[2].replace("_", " ").capitalize()]
 
     def get_auth(self) -> list[dict[str, list[str]]]:
         """Return the ways to authenticate; the empty one is for anyone, or in the body."""

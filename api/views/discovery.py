@@ -40,7 +40,7 @@ class RootView(APIView):
         names = [
             entry.name
             for entry in endpoints()
-            if entry.is_for_programs and not entry.has_parameters and entry.name != "root"
+            if entry.is_for_programs and entry.has_address and entry.name != "root"
         ]
         return Response({name: reverse(name, request=request) for name in names})
 
