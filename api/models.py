@@ -115,7 +115,7 @@ class SigningKey(models.Model):
     """
 
     kid = models.CharField("key id", max_length=43, primary_key=True)
-    algorithm = models.CharField(max_length=5)
+    algorithm = models.CharField(max_length=32)
     private_jwk = models.TextField(editable=False)
     public_jwk = models.JSONField(default=dict, blank=True, editable=False)
     created_at = models.DateTimeField("created", auto_now_add=True)

@@ -70,7 +70,7 @@ def _fingerprint(secret_key: str, stored_hash: str, generation: int) -> str:
     return base64.urlsafe_b64encode(digest[:12]).decode()
 
 
-# To add a claim, add a line. Only REQUIRED ones are demanded of tokens that are out.
+# To add a claim, add a line. Only those of REQUIRED are demanded of tokens that are out.
 CLAIMS = {
     "iss": Claim(lambda _: settings.PUBLIC_URL, "Who issued it: this service."),
     "sub": Claim(lambda grant: grant.login.client_id, "Whom it speaks for: the client itself."),
@@ -95,6 +95,7 @@ CLAIMS = {
 }
 REQUIRED_TEXTS = ("sub", "client_id", "jti", "scope", FINGERPRINT_CLAIM)
 REQUIRED_TIMES = ("iat", "exp")
+REQUIRED = {"iss", "aud", *REQUIRED_TEXTS, *REQUIRED_TIMES}
 
 
 class Backend(TokenBackend):

@@ -198,6 +198,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "authdemo.middleware.AuthenticationMiddleware",
     "authdemo.middleware.MessageMiddleware",
+    "authdemo.middleware.no_store",
 ]
 TEMPLATES = [
     {
@@ -322,7 +323,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],  # deny
     "DEFAULT_PARSER_CLASSES": ["api.parsers.JSONParser", "api.parsers.FormParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "api.renderers.Page"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "api.openapi.operations.AutoSchema",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.ContentNegotiation",
     "EXCEPTION_HANDLER": "api.exceptions.exception_handler",
     "URL_FORMAT_OVERRIDE": None,  # the Accept header names the media type, not `?format=`
@@ -332,8 +333,8 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "authdemo",
     "DESCRIPTION": "Log in with client credentials, and get a signed access token.",
     "VERSION": "1.0",
-    "TAGS": [{"name": name} for name in ("Areas", "Tokens", "Clients", "Discovery", "Health")],
-    "POSTPROCESSING_HOOKS": ["api.openapi.components.add"],
+    "SORT_OPERATIONS": False,  # the order of `urls.py` is for people
+    "POSTPROCESSING_HOOKS": ["api.openapi.components.complete"],
 }
 
 # Browser

@@ -17,11 +17,15 @@ from rest_framework.views import APIView
 
 from api import keys
 from api.client_authentication import METHODS
-from api.openapi import operations
-from api.renderers import (
-    DocsPage,
-    RootPage,
-)
+from api.endpoints import endpoints
+from api.exceptions import Unavailable
+from api.openapi.operations import describe, document
+from api.renderers import DocsPage, RootPage
+
+
+def may_be_kept() -> str:
+    """Return the Cache-Control of the keys; whoever verifies tokens should not ask for each."""
+    return f"public, max-age={keys.JWKS_MAX_AGE.total_seconds():.0f}"
 
 
 class RootView(APIView):
@@ -30,24 +34,15 @@ class RootView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer, RootPage)
-    names = (
-        "public",
-        "login",
-        "private",
-        "register",
-        "introspect",
-        "revoke",
-        "jwks",
-        "metadata",
-        "schema",
-        "docs",
-        "livez",
-        "readyz",
-    )
 
-    @operations.root
+    @describe(returns="Root")
     def get(self, request: Request) -> Response:
-        return Response({name: reverse(name, request=request) for name in self.names})
+        names = [
+            entry.name
+            for entry in endpoints()
+            if entry.is_for_programs and entry.has_address and entry.name != "root"
+        ]
+        return Response({name: reverse(name, request=request) for name in names})
 
 
 class JWKSView(APIView):
@@ -57,10 +52,9 @@ class JWKSView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @operations.jwks
+    @describe(returns="JWKSet", errors=(Unavailable(),), cache_control=may_be_kept())
     def get(self, request: Request) -> Response:
-        max_age = int(keys.JWKS_MAX_AGE.total_seconds())
-        return Response(keys.jwks(), headers={"Cache-Control": f"public, max-age={max_age}"})
+        return Response(keys.jwks(), headers={"Cache-Control": may_be_kept()})
 
 
 class MetadataView(APIView):
@@ -70,7 +64,7 @@ class MetadataView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @operations.metadata
+    @describe(returns="Metadata")
     def get(self, request: Request) -> Response:
         methods = list(METHODS)
         return Response(
@@ -102,9 +96,9 @@ class SchemaView(APIView):
         OpenApiYamlRenderer,
     )
 
-    @operations.schema
+    @describe(returns="Document")
     def get(self, request: Request) -> Response:
-        return Response(operations.document())
+        return Response(document())
 
 
 class DocsView(APIView):

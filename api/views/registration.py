@@ -8,8 +8,8 @@ from rest_framework.response import Response
 from api import credentials
 from api.authentication import BearerAuthentication
 from api.credentials import REGISTER
-from api.exceptions import InvalidClientMetadata
-from api.openapi import operations
+from api.exceptions import InvalidClientMetadata, SlowDown, Unavailable
+from api.openapi.operations import describe
 from api.permissions import MayRegister, current_scopes
 from api.renderers import RegistrationPage
 from api.serializers import RegistrationSerializer
@@ -19,20 +19,27 @@ from api.views.base import FormView
 
 
 class RegisterView(FormView):
-    """Dynamic client registration (RFC 7591 §3).
+    """A new client (RFC 7591).
 
-    The id is always generated: clients and people share a table, and nobody may choose to look like
-    somebody else (RFC 9700 §4.15). A client gets the scopes that it asked for and that the caller's
-    own token holds; whoever registers without a token has none to give.
+    The response shows its secret, this once. While registration is not open, send a token with the
+    scope `register`. The client gets the scopes it asks for that this token has.
     """
 
+    # The id is always generated: clients and people share a table, and nobody may choose to look
+    # like somebody else (RFC 9700 §4.15).
     authentication_classes = (BearerAuthentication,)
     permission_classes = (MayRegister,)
+    required_scopes = (REGISTER,)
     renderer_classes = (JSONRenderer, RegistrationPage)
+    serializer_class = RegistrationSerializer
 
-    @operations.register
+    @describe(
+        returns="RegisteredClient",
+        status=status.HTTP_201_CREATED,
+        errors=(InvalidClientMetadata(), SlowDown(42), Unavailable()),
+    )
     def post(self, request: Request) -> Response:
-        metadata = RegistrationSerializer(data=request.data)
+        metadata = self.serializer_class(data=request.data)
         if not metadata.is_valid():
             raise InvalidClientMetadata
         address, granted = client_address(request._request), current_scopes(request)
