@@ -24,7 +24,8 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from rest_framework_simplejwt.settings import api_settings
 
 from api.hashers import GeneratedSecretHasher, generate_secret
-from api.models import Client, RetiredSecret, Standing, standing_for_login
+from api.models import Client, RetiredSecret
+from api.standing import ClientState, look_up_for_login
 
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
 MARGIN = timedelta(seconds=10)  # for a login that began before another one upgraded the hash
@@ -47,7 +48,7 @@ class ScopeNotGrantedError(Exception):
 class Login:
     """A client that presented a good secret, and the stored hash of that secret."""
 
-    client: Standing
+    client: ClientState
     secret_hash: str
 
     @property
@@ -79,7 +80,7 @@ def scopes() -> list[Group]:
 
 def current_scopes(client_id: str) -> set[str]:
     """Return the scopes that a client has at this moment; its token may name one that it had."""
-    return set(filter(is_scope, standing_for_login(client_id).groups))
+    return set(filter(is_scope, look_up_for_login(client_id).groups))
 
 
 def check(client_id: str, secret: str, *, generated: bool) -> Login:
@@ -90,8 +91,8 @@ def check(client_id: str, secret: str, *, generated: bool) -> Login:
     if "\0" in client_id + secret:
         # PBKDF2 takes a secret with NUL bytes appended for the secret itself.
         raise BadCredentialsError("malformed")
-    client = standing_for_login(client_id)
-    matched = _match(secret, client.secrets, generated=generated)
+    client = look_up_for_login(client_id)
+    matched = _match(secret, client.secret_hashes, generated=generated)
     if not client.pk:
         raise BadCredentialsError("unknown client")
     if matched is None:
@@ -125,7 +126,7 @@ def _dummy_hash() -> str:
     return make_password("a secret that somebody might choose")
 
 
-def _upgrade(client: Standing, secret: str, encoded: str) -> str:
+def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
     """Replace an old or weaker hash of a chosen secret, and return the one that is stored now.
 
     The old hash stays as a retired one while the tokens obtained with it live. Of two logins at
@@ -155,9 +156,9 @@ def _upgrade(client: Standing, secret: str, encoded: str) -> str:
     return upgraded
 
 
-def _mark_used(client: Standing) -> None:
+def _mark_used(client: ClientState) -> None:
     """Note that a client logged in, at most once an hour; a login never fails for it."""
-    if client.recently_used:
+    if client.was_used_recently:
         return
     try:
         with _unless_locked():

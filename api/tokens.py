@@ -21,7 +21,8 @@ from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenBackendError, TokenError
 
 from api import keys
-from api.models import JTI_LENGTH, RevokedToken, Standing, TokenGeneration, standing_for_token
+from api.models import JTI_LENGTH, RevokedToken, TokenGeneration
+from api.standing import ClientState, look_up_for_token
 
 FINGERPRINT_CLAIM = "secret_fp"
 MAX_LENGTH = 8 * 1024  # characters; ours have about 700, more with many scopes
@@ -99,7 +100,7 @@ _backend = Backend("ES256")
 class AccessToken(simplejwt.AccessToken):
     """SimpleJWT's access token with the header and the claims of RFC 9068.
 
-    `AccessToken(text)` verifies all but the client's standing; `verify(text)` below that too.
+    `AccessToken(text)` verifies all but the client's state; `verify(text)` below that too.
     """
 
     def __init__(self, token: Any = None, verify: bool = True) -> None:
@@ -136,16 +137,16 @@ class AccessToken(simplejwt.AccessToken):
             raise TokenError("The token is from the future.")
 
 
-def issue(standing: Standing, scopes: tuple[str, ...], secret_hash: str) -> AccessToken:
+def issue(client: ClientState, scopes: tuple[str, ...], secret_hash: str) -> AccessToken:
     """Return a token for a client that has just authenticated with the secret of this hash."""
     token = AccessToken()
     token.payload |= {
         "iss": settings.PUBLIC_URL,
         "aud": settings.JWT_AUDIENCE,
-        "sub": standing.client_id,
-        "client_id": standing.client_id,
+        "sub": client.client_id,
+        "client_id": client.client_id,
         "scope": " ".join(scopes),
-        FINGERPRINT_CLAIM: _fingerprint(settings.SECRET_KEY, secret_hash, standing.generation),
+        FINGERPRINT_CLAIM: _fingerprint(settings.SECRET_KEY, secret_hash, client.generation),
     }
     return token
 
@@ -157,15 +158,15 @@ def verify(text: str) -> AccessToken:
     obtained with still good, and the token not revoked.
     """
     token = AccessToken(text)
-    standing = standing_for_token(token["sub"], token["jti"])
-    if standing is None or not standing.is_active:
+    client = look_up_for_token(token["sub"], jti=token["jti"])
+    if client is None or not client.is_active:
         raise TokenError("The token has been revoked.")
     presented = token[FINGERPRINT_CLAIM].encode()
     secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     if not any(
-        hmac.compare_digest(presented, _fingerprint(key, stored, standing.generation).encode())
+        hmac.compare_digest(presented, _fingerprint(key, stored, client.generation).encode())
         for key in secret_keys
-        for stored in standing.secrets
+        for stored in client.secret_hashes
     ):
         raise TokenError("The token has been revoked.")
     return token

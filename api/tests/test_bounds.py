@@ -9,7 +9,8 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from api import tokens
-from api.models import Client, standing_for_login
+from api.models import Client
+from api.standing import look_up_for_login
 from api.tests.support.responses import basic, bearer
 
 
@@ -44,9 +45,9 @@ def test_remembered_tokens_are_bounded(
 ) -> None:
     first = get_token()
     tokens.verify(first)
-    standing = standing_for_login(client_row.username)
+    client = look_up_for_login(client_row.username)
     for _ in range(tokens.REMEMBERED):
-        tokens.verify(str(tokens.issue(standing, (), client_row.password)))
+        tokens.verify(str(tokens.issue(client, (), client_row.password)))
     assert tokens._signed_claims.cache_info().currsize == tokens.REMEMBERED
     verified.reset_mock()
     assert http.get("/private", headers=bearer(first)).status_code == 200

@@ -31,9 +31,9 @@ User.objects.create_superuser("staff", password="correct horse battery staple")
 """
 EXPIRED_TOKEN = """
 from api import tokens
-from api.models import standing_for_login
-client = standing_for_login("foo")
-token = tokens.issue(client, (), client.secrets[0])
+from api.standing import look_up_for_login
+client = look_up_for_login("foo")
+token = tokens.issue(client, (), client.secret_hashes[0])
 token.payload["iat"] -= 301
 token.payload["exp"] -= 301
 print(token)
