@@ -33,5 +33,5 @@ class ReadyzView(APIView):
 
     @operations.readyz
     def get(self, request: Request) -> Response:
-        health.demand_readiness()
+        health.check_readiness()
         return Response({"status": "ok"})
