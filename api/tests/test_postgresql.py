@@ -118,9 +118,9 @@ def test_names_that_do_not_last_are_given_up(how: str) -> None:
     """As behind a pooler, where each transaction may meet another session."""
     echo()
     execute(how)
-    for _ in range(2):
-        assert echo() == [{"one": "a!", "two": "B"}]
-    assert not prepared()
+    assert echo() == [{"one": "a!", "two": "B"}]
+    assert not connection.connection.statements.are_kept
+    assert echo() == [{"one": "a!", "two": "B"}]
 
 
 def test_name_that_is_taken_is_given_up() -> None:
@@ -128,8 +128,9 @@ def test_name_that_is_taken_is_given_up() -> None:
     (name,) = prepared()
     connection.close()
     execute(f"PREPARE {name} AS SELECT 'somebody else'")
-    for _ in range(2):
-        assert echo() == [{"one": "a!", "two": "B"}]
+    assert echo() == [{"one": "a!", "two": "B"}]
+    assert not connection.connection.statements.are_kept
+    assert echo() == [{"one": "a!", "two": "B"}]
 
 
 def test_altered_table_costs_no_answer_and_its_statement_is_prepared_anew() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 from django.core.signals import request_started
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
 from django.db.backends.utils import CursorWrapper
@@ -84,8 +84,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 return fetch_by_cursor(self, sql, params)
             with self.wrap_database_errors:
                 return connection.fetch(sql, params)
-        except (DatabaseError, InterfaceError):
-            if connection.timed_out or not (directly or connection.closed):
+        except (DatabaseError, InterfaceError) as error:
+            # PgBouncer may hand on the end of a session, and keep our connection to itself.
+            is_passing = connection.closed or isinstance(error, OperationalError)
+            if connection.timed_out or not (directly or is_passing):
                 raise
         if connection.closed:
             self.close()
