@@ -69,8 +69,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def fetch_rows(self, sql: str, params: Params) -> Rows:
         """Return the rows of a read; repeat it once where the connection turns out to be dead.
 
-        It goes straight through libpq where that works. Django's cursor does it in a transaction,
-        behind a pooler, and where somebody watches the statements.
+        It goes straight through libpq, but by Django's cursor in a transaction, where somebody
+        watches the statements, and where libpq's way did not work.
         """
         self.validate_thread_sharing()
         self.close_if_health_check_failed()
@@ -78,16 +78,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if not self.get_autocommit():
             return fetch_by_cursor(self, sql, params)
         connection: Connection = self.connection
-        directly = connection.statements.are_kept and not self._is_watched()
+        directly = not self._is_watched()
         try:
             if not directly:
                 return fetch_by_cursor(self, sql, params)
             with self.wrap_database_errors:
                 return connection.fetch(sql, params)
         except (DatabaseError, InterfaceError) as error:
-            # PgBouncer may hand on the end of a session, and keep our connection to itself.
-            is_passing = connection.closed or isinstance(error, OperationalError)
-            if connection.timed_out or not (directly or is_passing):
+            # PgBouncer hands on that its own session ended, and keeps ours.
+            may_help = directly or connection.closed or isinstance(error, OperationalError)
+            if connection.timed_out or not may_help:
                 raise
         if connection.closed:
             self.close()

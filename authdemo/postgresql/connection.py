@@ -25,11 +25,11 @@ class Connection(psycopg.Connection[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.statements = PreparedStatements(self.pgconn)
-        self.timed_out = False
-        self._opened_at = self._checked_at = time.monotonic()
         self._readable = select.poll()
         self._readable.register(self.fileno(), select.POLLIN)
+        self.statements = PreparedStatements(self.pgconn, self._readable)
+        self.timed_out = False
+        self._opened_at = self._checked_at = time.monotonic()
 
     def fetch(self, sql: str, params: Params) -> Rows:
         """Return the rows of a prepared statement."""

@@ -187,6 +187,8 @@ def test_client_id_that_the_database_cannot_hold_is_an_unknown_client(
         answer = log_in(server, "中", load.secret)
         assert (answer.status, answer.body["error"]) == (401, "invalid_client")
         assert_everything_works(load)
+    with pytest.raises(AssertionError, match=r"api\.W003"):
+        server.manage("check", "--database", "default", "--fail-level", "WARNING")
 
 
 # What the log and the commands say
