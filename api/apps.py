@@ -9,6 +9,6 @@ class ApiConfig(AppConfig):
     verbose_name = "Clients and keys"
 
     def ready(self) -> None:
-        from api import checks, keys  # noqa: F401 (checks register themselves)
+        from api import checks, keys, receivers  # noqa: F401 (these register themselves)
 
         post_migrate.connect(keys.ensure_signing_key, sender=self)

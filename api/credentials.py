@@ -23,17 +23,23 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 from rest_framework_simplejwt.settings import api_settings
 
-from api.hashers import GeneratedSecretHasher, generate_secret
+from api import audit
+from api.hashers import GeneratedSecretHasher, generate_secret, is_generated
 from api.models import Client, RetiredSecret
 from api.standing import ClientState, look_up_for_login
 
+INTROSPECT, REGISTER = "introspect", "register"  # the scopes that this service itself asks for
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
 MARGIN = timedelta(seconds=10)  # for a login that began before another one upgraded the hash
 logger = logging.getLogger(__name__)
 
 
 class BadCredentialsError(Exception):
-    """A secret that is not the client's; the message says why, for the log and nobody else."""
+    """Credentials that are not a client's. `reason` is for the log, and for nobody else."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class SecretChangedError(Exception):
@@ -46,10 +52,15 @@ class ScopeNotGrantedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A client that presented a good secret, and the stored hash of that secret."""
+    """A client that presented a good secret, the stored hash of that, and where it called from."""
 
     client: ClientState
     secret_hash: str
+    address: str
+
+    @property
+    def client_id(self) -> str:
+        return self.client.client_id
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -83,15 +94,16 @@ def current_scopes(client_id: str) -> set[str]:
     return set(filter(is_scope, look_up_for_login(client_id).groups))
 
 
-def check(client_id: str, secret: str, *, generated: bool) -> Login:
-    """Return who these credentials belong to; whoever calls this guards it.
+def check(client_id: str, secret: str, *, address: str) -> Login:
+    """Return who these credentials belong to. The caller guards it: see `throttling/guard.py`.
 
-    `generated` is what `is_generated` says of the secret. Raises `BadCredentialsError`.
+    Raises `BadCredentialsError`.
     """
     if "\0" in client_id + secret:
         # PBKDF2 takes a secret with NUL bytes appended for the secret itself.
         raise BadCredentialsError("malformed")
     client = look_up_for_login(client_id)
+    generated = is_generated(secret)
     matched = _match(secret, client.secret_hashes, generated=generated)
     if not client.pk:
         raise BadCredentialsError("unknown client")
@@ -102,7 +114,7 @@ def check(client_id: str, secret: str, *, generated: bool) -> Login:
     if not generated:
         matched = _upgrade(client, secret, matched)
     _mark_used(client)
-    return Login(client, matched)
+    return Login(client, matched, address)
 
 
 def _match(secret: str, stored: tuple[str, ...], *, generated: bool) -> str | None:
@@ -213,6 +225,13 @@ def create_client(
     except IntegrityError:
         # Somebody else took the id after it was looked for.
         raise ValidationError({"username": "This client id is taken."}) from None
+    return client, secret
+
+
+def register_client(*, name: str, scopes: Iterable[str], address: str) -> tuple[Client, str]:
+    """Make a client for a caller at an address, and record that: see `create_client`."""
+    client, secret = create_client(name=name, scopes=scopes)
+    audit.record("client_registered", client=client.username, address=address)
     return client, secret
 
 

@@ -5,9 +5,8 @@ sentence of ours in the characters that RFC 6749 §5.2 allows; nothing a caller 
 """
 
 import logging
-import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.exceptions import (
@@ -22,16 +21,20 @@ from django.template import loader
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
+from api.client_authentication.base import MalformedProofError
+from api.credentials import BadCredentialsError, ScopeNotGrantedError
+from api.health import NotMigratedError
+from api.keys import NoSigningKeyError
+from api.parameters import ParameterError, UnsupportedGrantTypeError
+from api.throttling.guard import TooManyFailuresError
+from api.throttling.slow_hashes import QueueFullError
+
 REALM = "authdemo"
 RETRY_AFTER = 2  # seconds; a database that comes back is found within them
 # Of many kinds: a missing table is a ProgrammingError, a read-only standby an InternalError, a
 # damaged file a plain DatabaseError.
 UNAVAILABLE = (DatabaseError, InterfaceError)
 logger = logging.getLogger(__name__)
-
-
-class NotReadyError(Exception):
-    """The service lacks something that it cannot work without; an operator has to see to it."""
 
 
 class APIError(exceptions.APIException):
@@ -53,11 +56,18 @@ class InvalidRequest(APIError):
 
 
 class InvalidClient(APIError):
-    """Wrong secret, unknown client, inactive client: one and the same (RFC 6749 §5.2)."""
+    """Wrong secret, unknown client, inactive client: one and the same (RFC 6749 §5.2).
+
+    `scheme` is that of the challenge: a browser answers Basic with a dialog of its own.
+    """
 
     status_code = status.HTTP_401_UNAUTHORIZED
     default_code = "invalid_client"
     default_detail = "The client credentials are not valid."
+
+    def __init__(self, scheme: str = "Basic") -> None:
+        challenge = f'{scheme} realm="{REALM}", charset="UTF-8"'  # RFC 7617 §2
+        super().__init__(headers={"WWW-Authenticate": challenge})
 
 
 class UnsupportedGrantType(APIError):
@@ -82,8 +92,8 @@ class SlowDown(APIError):
     default_code = "slow_down"
     default_detail = "Too many attempts; try again later."
 
-    def __init__(self, wait: float) -> None:
-        super().__init__(headers={"Retry-After": str(max(1, math.ceil(wait)))})
+    def __init__(self, wait: int) -> None:
+        super().__init__(headers={"Retry-After": str(wait)})
 
 
 class MissingToken(APIError):
@@ -154,37 +164,52 @@ class ServerError(APIError):
     default_detail = "Something went wrong on our side."
 
 
-# What DRF and Django raise, in our words; where a class has none here, its own status is kept.
-_SENTENCES: dict[type[Exception], str] = {
-    exceptions.ParseError: "The request body could not be understood.",
-    exceptions.MethodNotAllowed: "This method is not allowed here.",
-    exceptions.NotAcceptable: "No media type that the Accept header names is on offer.",
-    exceptions.UnsupportedMediaType: "The body's media type is not supported here.",
+def _in_our_words(sentence: str) -> Callable[[exceptions.APIException], APIError]:
+    """Return a translation that keeps the status of a DRF exception."""
+
+    def translate_status(error: exceptions.APIException) -> APIError:
+        translated = InvalidRequest(sentence)
+        translated.status_code = error.status_code
+        return translated
+
+    return translate_status
+
+
+# What the core, DRF and Django raise, and what callers are told of it.
+_TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
+    APIError: lambda error: error,
+    BadCredentialsError: lambda _: InvalidClient(),
+    TooManyFailuresError: lambda error: SlowDown(error.wait),
+    QueueFullError: lambda _: Unavailable(),
+    ParameterError: lambda error: InvalidRequest(str(error)),
+    MalformedProofError: lambda error: InvalidRequest(str(error)),
+    UnsupportedGrantTypeError: lambda _: UnsupportedGrantType(),
+    ScopeNotGrantedError: lambda _: InvalidScope(),
+    Http404: lambda _: NotFound(),
+    RequestDataTooBig: lambda _: BodyTooLarge(),
+    SuspiciousOperation: lambda _: InvalidRequest(),
+    BadRequest: lambda _: InvalidRequest(),
+    PermissionDenied: lambda _: AccessDenied(),
+    exceptions.NotFound: lambda _: NotFound(),
+    exceptions.NotAuthenticated: lambda _: MissingToken(),
+    exceptions.PermissionDenied: lambda _: AccessDenied(),
+    exceptions.ParseError: _in_our_words("The request body could not be understood."),
+    exceptions.MethodNotAllowed: _in_our_words("This method is not allowed here."),
+    exceptions.NotAcceptable: _in_our_words(
+        "No media type that the Accept header names is on offer."
+    ),
+    exceptions.UnsupportedMediaType: _in_our_words("The body's media type is not supported here."),
+    exceptions.APIException: _in_our_words("The request is malformed."),
 }
 
 
 def translate(error: Exception) -> APIError | None:
-    """Return the error of ours that another says, or `None` for a bug."""
+    """Return the error that callers are told of, or `None` for a bug."""
+    for kind in type(error).__mro__:
+        if translation := _TRANSLATIONS.get(kind):
+            return translation(error)
     match error:
-        case APIError():
-            return error
-        case Http404() | exceptions.NotFound():
-            return NotFound()
-        case RequestDataTooBig():
-            return BodyTooLarge()
-        case SuspiciousOperation() | BadRequest():
-            return InvalidRequest()
-        case exceptions.NotAuthenticated():
-            return MissingToken()
-        case PermissionDenied() | exceptions.PermissionDenied():
-            return AccessDenied()
-        case exceptions.ValidationError():
-            return InvalidRequest(_sentence(error.detail))
-        case exceptions.APIException():
-            translated = InvalidRequest(_SENTENCES.get(type(error)))
-            translated.status_code = error.status_code
-            return translated
-        case NotReadyError():
+        case NoSigningKeyError() | NotMigratedError():
             logger.error("Not ready: %s", error)
             return Unavailable()
         case IntegrityError() | DataError():
@@ -195,20 +220,13 @@ def translate(error: Exception) -> APIError | None:
     return None
 
 
-def _sentence(detail: Any) -> str | None:
-    """Name the first parameter that is at fault, from a serializer's errors."""
-    if not isinstance(detail, dict):
-        return None
-    name, errors = next(iter(detail.items()))
-    code = errors[0].code
-    return f"{name} is required." if code == "required" else f"{name} is malformed."
-
-
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer for DRF's views."""
     translated = translate(error)
     if translated is None:
         return None
+    if isinstance(translated, InvalidClient) and "Sec-Fetch-Site" in context["request"].headers:
+        translated = InvalidClient("Form")
     return Response(body(translated), translated.status_code, headers=translated.headers)
 
 

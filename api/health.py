@@ -7,13 +7,16 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from api import keys
-from api.exceptions import NotReadyError
+
+
+class NotMigratedError(Exception):
+    """The database lacks migrations that this code needs."""
 
 
 def check_readiness() -> None:
     """Check the database, its migrations and the signing key.
 
-    Raises `NotReadyError`, or whatever the database does.
+    Raises `NotMigratedError`, `NoSigningKeyError`, or what the database does.
     """
     database: Any = connection  # either of our backends
     database.fetch_rows("SELECT 1", {})
@@ -26,4 +29,4 @@ def _check_migrations() -> None:
     """Look until they are applied; from then on this process's code and the tables agree."""
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise NotReadyError("The database lacks migrations; run `manage.py migrate`.")
+        raise NotMigratedError("The database lacks migrations; run `manage.py migrate`.")

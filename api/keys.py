@@ -31,7 +31,6 @@ from django.db.models import Q
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
-from api.exceptions import NotReadyError
 from api.models import SigningKey
 
 JWKS_MAX_AGE = timedelta(minutes=5)
@@ -58,7 +57,7 @@ _jws = jwt.PyJWS()
 logger = logging.getLogger(__name__)
 
 
-class NoSigningKeyError(NotReadyError):
+class NoSigningKeyError(Exception):
     """No key can sign: none was made, or `SECRET_KEY` is not the one that encrypted them."""
 
 

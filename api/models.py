@@ -4,6 +4,8 @@ A client is a row of Django's own user table. Login and verification read these 
 `standing.py`.
 """
 
+from datetime import datetime
+
 from django.contrib.auth.models import User, UserManager
 from django.db import models
 
@@ -61,11 +63,23 @@ class TokenGeneration(models.Model):
         return f"generation {self.number} of client {self.client_id}"
 
 
+class RevokedTokenManager(models.Manager["RevokedToken"]):
+    def delete_some_expired(self, then: datetime, at_most: int) -> None:
+        """Delete tokens that had expired at a time, up to a number of them."""
+        expired = self.filter(expires_at__lte=then).order_by("expires_at")
+        self.filter(pk__in=list(expired.values_list("pk", flat=True)[:at_most])).delete()
+
+
 class RevokedToken(models.Model):
-    """A token that was revoked before it expired (RFC 7009); kept no longer than it would live."""
+    """A token that was revoked before it expired (RFC 7009); kept no longer than it would live.
+
+    Each new row takes the place of some that have expired, so nothing depends on `clearexpired`.
+    """
 
     jti = models.CharField(max_length=JTI_LENGTH, primary_key=True)
     expires_at = models.DateTimeField(db_index=True)
+
+    objects = RevokedTokenManager()
 
     def __str__(self) -> str:
         return self.jti
@@ -79,7 +93,7 @@ class SigningKey(models.Model):
     """
 
     kid = models.CharField("key id", max_length=43, primary_key=True)
-    algorithm = models.CharField(max_length=5)
+    algorithm = models.CharField(max_length=32)
     private_jwk = models.TextField(editable=False)
     public_jwk = models.JSONField(default=dict, blank=True, editable=False)
     created_at = models.DateTimeField("created", auto_now_add=True)

@@ -1,7 +1,7 @@
-"""JSON for programs; and the pages, which are what a browser is shown in its place.
+"""Pages: what a browser gets in place of JSON.
 
-DRF's browsable API with templates of our own. DRF's have neither a language nor a width for phones,
-need jQuery, and are laid out by inline styles, which our Content-Security-Policy forbids.
+DRF's browsable API with our own templates. DRF's templates name no language, do not fit phones,
+need jQuery, and use inline styles, which our Content-Security-Policy forbids.
 """
 
 import shlex
@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 import jwt
 from django.conf import settings
 from django.template import loader
-from django.urls import resolve, reverse
 from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
-from rest_framework import renderers
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import TokenError
 
-from api import authentication, tokens
-from api.exceptions import UNAVAILABLE, NotReadyError
+from api import browser, keys, tokens
+from api.endpoints import endpoints, split_docstring
+from api.exceptions import UNAVAILABLE
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, by the settings
@@ -31,37 +30,18 @@ if TYPE_CHECKING:
 SIGN_IN_AGAIN = {"missing_token", "invalid_token"}
 NO_FORM = SIGN_IN_AGAIN | {"insufficient_scope"}
 CREDENTIALS_READ = {"invalid_client", "invalid_scope", "slow_down"}
-MEANINGS = {  # in the order of the page
+HEADER_MEANINGS = {
     "alg": "How it is signed: the algorithm of the key that kid names.",
-    "kid": "Which key signed it: one of those that are published in the JWKS.",
-    "typ": "What it is: an access token as RFC 9068 defines it, and nothing else.",
-    "iss": "Who issued it: this service.",
-    "sub": "Whom it speaks for: the client itself.",
-    "client_id": "Which client asked for it.",
-    "aud": "Who it is for: a service that finds another name here must refuse it.",
-    "scope": "What it allows.",
-    "iat": "When it was issued.",
-    "exp": "When it expires; from that second on it is refused.",
-    "jti": "Its own id, by which it can be revoked.",
-    "secret_fp": "Which secret it was obtained with: when that secret goes, so does the token.",
+    "kid": "Which key signed it: one of the keys in the JWKS.",
+    "typ": "What it is: an access token as RFC 9068 defines it.",
 }
-TIMES = {"exp", "iat"}
-
-
-class JSONRenderer(renderers.JSONRenderer):
-    """DRF's, that takes no plain media type apart to look for an indent in it."""
-
-    def get_indent(self, accepted_media_type: str, renderer_context: Mapping[str, Any]) -> Any:
-        if accepted_media_type == self.media_type:
-            return renderer_context.get("indent")
-        return super().get_indent(accepted_media_type, renderer_context)
 
 
 class Page(BrowsableAPIRenderer):
-    """What was asked, what was answered, and a form for what can be asked next."""
+    """Shows the request, the response, and a form for the next request."""
 
     template = "api/resource.html"
-    success_template = ""  # for the answer to a successful POST
+    success_template = ""  # for the response to a successful POST
     form_template = ""
     raw_example = ""
     request: Request
@@ -88,15 +68,16 @@ class Page(BrowsableAPIRenderer):
         return page
 
     def describe(self, data: Any) -> dict[str, Any]:
-        """Return what the templates need. Nothing here may fail, whatever the request was."""
+        """Return what the templates need. Must not fail, whatever the request was."""
         error = data if isinstance(data, dict) and "error" in data else {}
         has_form = "POST" in self.view.allowed_methods and error.get("error") not in NO_FORM
         session = self.session(data)
+        origin = self.request.build_absolute_uri("/")[:-1]
         return {
             "name": self.get_name(self.view),
-            "description": _purpose(self.view),
-            "origin": self.request.build_absolute_uri("/")[:-1],
-            "address": shlex.quote(self.request.build_absolute_uri()),
+            "description": split_docstring(type(self.view))[0],
+            "origin": origin,
+            "address": shlex.quote(origin + self.request.get_full_path()),
             "response": self.response,
             "headers": self._headers(),
             "content": self._content(data),
@@ -110,23 +91,24 @@ class Page(BrowsableAPIRenderer):
             "raw_form": self._raw_form() if has_form else None,
             "session": session,
             "seconds_left": session["exp"] - time.time() if session else 0,
+            "lifetime": in_words(tokens.LIFETIME),
         }
 
     def session(self, data: Any) -> tokens.AccessToken | None:
-        """Return the token that the browser is signed in with; a bad one it is told to forget."""
+        """Return the token that the browser is signed in with; make it forget a bad one."""
         text = self.request.COOKIES.get(settings.ACCESS_TOKEN_COOKIE)
         if not text:
             return None
         try:
             return tokens.verify(text)
         except TokenError:
-            authentication.forget_token(self.response)
-        except (NotReadyError, *UNAVAILABLE):
-            pass  # the page says so, or has no need of the database
+            browser.forget_token(self.response)
+        except (keys.NoSigningKeyError, *UNAVAILABLE):
+            pass  # the page says so, or needs no database
         return None
 
     def show_form_for_method(self, view: Any, method: str, request: Any, obj: Any) -> bool:
-        """Answer without the permission checks, whose outcome is the response already."""
+        """Skip the permission checks: the response already has their outcome."""
         return method in view.allowed_methods
 
     def _raw_form(self) -> Any:
@@ -142,23 +124,23 @@ class Page(BrowsableAPIRenderer):
         return str(self.get_content(json, data, "application/json", self.renderer_context))
 
     def _headers(self) -> list[tuple[str, str]]:
-        """Return the headers that a program would get with the same answer."""
+        """Return the headers of the same response to a program."""
         headers = {**self.response.headers, "Content-Type": "application/json"}
         return sorted((name, value) for name, value in headers.items() if name != "Vary")
 
 
 class RootPage(Page):
-    """What this is, what there is here, and how to try it."""
+    """Introduces the service: how to try it, and its endpoints."""
 
     template = "api/root.html"
 
     def describe(self, data: Any) -> dict[str, Any]:
-        names: tuple[str, ...] = self.view.names  # type: ignore[attr-defined]
-        return super().describe(data) | {"endpoints": [_endpoint(name) for name in names]}
+        listed = [entry for entry in endpoints() if entry.name != "root"]
+        return super().describe(data) | {"endpoints": listed}
 
 
 class SignInPage(Page):
-    """The form to sign in with, then the token, explained."""
+    """The form to sign in, then the token with explanations."""
 
     template = "api/sign_in.html"
     success_template = "api/token.html"
@@ -166,26 +148,26 @@ class SignInPage(Page):
     def describe(self, data: Any) -> dict[str, Any]:
         described = super().describe(data)
         if described["error"].get("error") in CREDENTIALS_READ:
-            described["client_id"] = self.request.data.get("client_id")  # and never the secret
+            described["client_id"] = self.request.data.get("client_id")  # never the secret
         if token := _access_token(data):
             described["parts"] = _explain(token)
         return described
 
     def session(self, data: Any) -> tokens.AccessToken | None:
         if token := _access_token(data):
-            return tokens.AccessToken(token)
+            return tokens.read(token)
         return super().session(data)
 
 
 class RegistrationPage(Page):
-    """The form to register with, then the credentials, this once."""
+    """The form to register, then the credentials, shown once."""
 
     template = "api/register.html"
     success_template = "api/registered.html"
 
 
 class TokenRequestPage(Page):
-    """For the endpoints to which a client sends its credentials and a token."""
+    """For the endpoints that take client credentials and a token."""
 
     form_template = "api/token_form.html"
     raw_example = '{"client_id": "", "client_secret": "", "token": ""}'
@@ -198,28 +180,23 @@ class DocsPage(Page):
 
 
 def is_page(request: Request | None) -> bool:
-    """Tell whether a request is answered with a page; nothing is, before it is negotiated."""
+    """Tell whether a request gets a page. Before content negotiation, none does."""
     return isinstance(getattr(request, "accepted_renderer", None), Page)
 
 
 def local_path(url: str) -> str | None:
-    """Return a path of this site, fit for a Location header, or `None` if it is anything else."""
+    """Return a path of this site that is safe in a Location header, else `None`."""
     if url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None):
         return iri_to_uri(url)
     return None
 
 
-def _endpoint(name: str) -> dict[str, Any]:
-    """Return path, methods and purpose of an endpoint, from its view."""
-    path = reverse(name)
-    view: APIView = resolve(path).func.view_class()  # type: ignore[attr-defined]
-    methods = [method for method in view.allowed_methods if method != "OPTIONS"]
-    return {"path": path, "methods": methods, "purpose": _purpose(view)}
-
-
-def _purpose(view: "APIView") -> str:
-    """Return what a view is for: the first line of its docstring."""
-    return (view.__doc__ or "").strip().partition("\n")[0].replace("`", "")
+def in_words(seconds: int) -> str:
+    """Return a time as people say it, such as `5 minutes`."""
+    sizes = {"hour": 3600, "minute": 60, "second": 1}
+    unit = next(unit for unit, size in sizes.items() if seconds % size == 0)
+    count = seconds // sizes[unit]
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def _access_token(data: Any) -> str | None:
@@ -227,16 +204,18 @@ def _access_token(data: Any) -> str | None:
 
 
 def _explain(token: str) -> list[dict[str, Any]]:
-    """Return the two readable parts of a token: each name with its value and what it means."""
+    """Return header and claims of a token: each name with its value and its meaning."""
     decoded = jwt.decode_complete(token, options={"verify_signature": False})
-    order = list(MEANINGS)
+    meanings = HEADER_MEANINGS | {name: claim.meaning for name, claim in tokens.CLAIMS.items()}
+    order = list(meanings)
     parts = []
     for title, part in (("Header", decoded["header"]), ("Claims", decoded["payload"])):
         names = sorted(part, key=lambda name: order.index(name) if name in order else len(order))
-        parts.append({"title": title, "rows": [_row(name, part[name]) for name in names]})
+        rows = [_row(name, part[name], meanings.get(name, "")) for name in names]
+        parts.append({"title": title, "rows": rows})
     return parts
 
 
-def _row(name: str, value: Any) -> dict[str, Any]:
-    time_told = datetime.fromtimestamp(value, UTC) if name in TIMES else None
-    return {"name": name, "value": value, "time": time_told, "meaning": MEANINGS.get(name, "")}
+def _row(name: str, value: Any, meaning: str) -> dict[str, Any]:
+    time_told = datetime.fromtimestamp(value, UTC) if name in tokens.REQUIRED_TIMES else None
+    return {"name": name, "value": value, "time": time_told, "meaning": meaning}

@@ -1,60 +1,52 @@
-"""How log lines are written: one event a line, whoever supplied the text in it."""
+"""Write log lines that no caller can forge or flood: one line per event, with its time in UTC."""
 
-import json
 import logging
 import re
+import threading
 import time
-from functools import lru_cache
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
-# What no line of ours says need not be found out for each (the Logging HOWTO's "Optimization").
-logging._srcfile = None
-logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+MINUTE = 60.0  # seconds
+MOST_TEXTS = 100  # different texts a minute from one logger
+MOST_CHARACTERS = 150  # of a text that quotes a caller
 
 
-class LineFormatter(logging.Formatter):
-    """Escapes control characters in messages, so that no caller forges a line or moves a cursor.
+class UTCFormatter(logging.Formatter):
+    """Writes times as ISO 8601 does, such as `2026-11-23T10:50:00.042Z`."""
 
-    A traceback still has its lines; what a caller can put into one is the text of the exception.
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+
+class LineFormatter(UTCFormatter):
+    """Escapes control characters: no caller forges a line or moves a cursor.
+
+    A traceback keeps its lines, indented.
     """
 
-    def usesTime(self) -> bool:  # noqa: N802 (logging's own)
-        return True
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's own)
+        return escape(super().formatMessage(record))
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
-        return f"{_second(int(record.created))},{int(record.msecs):03}"
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        return escape(f"{record.asctime} {record.levelname} {record.name} {record.message}")
-
-    def formatException(self, ei: object) -> str:  # noqa: N802
-        text = super().formatException(ei)  # type: ignore[arg-type]
-        return "\n".join(f"  {escape(line)}" for line in text.splitlines())
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return "\n".join(f"  {escape(line)}" for line in super().formatException(ei).splitlines())
 
 
-@lru_cache(maxsize=1)
-def _second(seconds: int) -> str:
-    """Return a time as the `logging` module writes it; a busy second has a thousand lines."""
-    return time.strftime(logging.Formatter.default_time_format, time.localtime(seconds))
-
-
-class JSONFormatter(JsonFormatter):
-    """Leaves out the request that Django attaches: its text has the query, whatever is in that."""
+class JSONFormatter(UTCFormatter, JsonFormatter):
+    """Leaves out the request that Django attaches: its text holds the query, perhaps a secret."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        reserved = [*RESERVED_ATTRS, "request"]
-        super().__init__(*args, reserved_attrs=reserved, json_serializer=_dumps, **kwargs)
+        super().__init__(*args, reserved_attrs=[*RESERVED_ATTRS, "request"], **kwargs)
 
-
-def _dumps(value: Any, **kwargs: Any) -> str:
-    return json.dumps(value, **kwargs).replace("\x7f", "\\u007f")  # the one it leaves
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).replace("\x7f", "\\u007f")  # the one that JSON leaves
 
 
 class QueryFilter(logging.Filter):
-    """Drops the query from runserver's access log: somebody may put a secret into a URL."""
+    """Drops the query from runserver's access log: a URL may hold a secret."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -62,6 +54,48 @@ class QueryFilter(logging.Filter):
                 re.sub(r"\?\S*", "", value) if isinstance(value, str) else value
                 for value in record.args
             )
+        return True
+
+
+class BriefFilter(logging.Filter):
+    """Shortens a text that quotes a caller, and drops its traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if len(text) > MOST_CHARACTERS:
+            text = f"{text[:MOST_CHARACTERS]}…"
+        record.msg, record.args, record.exc_info = text, (), None
+        return True
+
+
+class OnceAMinuteFilter(logging.Filter):
+    """Lets each text through once a minute, and says how many lines it held back.
+
+    Strangers may vary the text, so it lets through and remembers 100 texts a minute at most. Give
+    each logger a filter of its own: then a flood in one hides nothing in another.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        self._until: dict[str, float] = {}  # by text, the oldest first; of `time.monotonic()`
+        self._held_back = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text, now = record.getMessage(), time.monotonic()
+        with self._lock:
+            while self._until and self._until[oldest := next(iter(self._until))] <= now:
+                del self._until[oldest]
+            if text in self._until or len(self._until) >= MOST_TEXTS:
+                self._held_back += 1
+                return False
+            self._until[text] = now + MINUTE
+            held_back, self._held_back = self._held_back, 0
+        if held_back:
+            record.msg, record.args = f"{text} ({held_back} lines were held back)", ()
         return True
 
 

@@ -1,84 +1,80 @@
-"""Middleware that costs the API nothing, or next to it."""
+"""Our own middleware. Everything else in the list is Django's."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth.middleware import AuthenticationMiddleware
-from django.contrib.messages.middleware import MessageMiddleware
-from django.contrib.sessions.middleware import SessionMiddleware
+from django.contrib.auth import middleware as auth
+from django.contrib.messages import middleware as messages
+from django.contrib.sessions import middleware as sessions
 from django.http import HttpRequest, HttpResponseBase
-from django.http.response import ResponseHeaders
-from django.middleware import csrf
+from django.utils.deprecation import MiddlewareMixin
 
-ADMIN = "/admin/"
-KNOWN_HOSTS = 64  # forms of our names, with a port or in capitals, that are remembered
+Respond = Callable[[HttpRequest], HttpResponseBase]
 
 
-def known_host(
-    get_response: Callable[[HttpRequest], HttpResponseBase],
-) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Refuse a Host header that is none of ours, at every path.
+def content_security_policy(get_response: Respond) -> Respond:
+    """Send one Content-Security-Policy with everything; Django has none before 6.0.
 
-    Of all that Django's CommonMiddleware does this is what is of use here; and a header that passed
-    once need not be taken apart again.
+    django-csp would cost 50 us a request, 30 % of /private.
     """
-    known: set[str] = set()
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        host = request.META.get("HTTP_HOST", "")
-        if not host or host not in known:
+        response = get_response(request)
+        response.headers["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
+        return response
+
+    return middleware
+
+
+def require_known_host(get_response: Respond) -> Respond:
+    """Refuse a foreign Host header with 400, at every path.
+
+    Django's CommonMiddleware does this too, and more that an API has no use for: 12 us a request,
+    7 % of /private. The host of `PUBLIC_URL` needs no parsing: that saves another 8 us, 5 %.
+    """
+    usual = urlsplit(settings.PUBLIC_URL).netloc
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if request.META.get("HTTP_HOST") != usual:
             request.get_host()  # raises DisallowedHost
-            if len(known) < KNOWN_HOSTS:
-                known.add(host)
         return get_response(request)
 
     return middleware
 
 
-def admin_middleware(
-    get_response: Callable[[HttpRequest], Any],
-) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Give the admin its sessions, users and messages, and the rest of the site none of them."""
-    for_admin: Any = get_response
-    for layer in (MessageMiddleware, AuthenticationMiddleware, SessionMiddleware):
-        for_admin = layer(for_admin)
+def no_store(get_response: Respond) -> Respond:
+    """Let no cache keep a response, unless its view says for how long (RFC 6749 §5.1)."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        respond = for_admin if request.path_info.startswith(ADMIN) else get_response
-        response: HttpResponseBase = respond(request)
+        response = get_response(request)
+        if "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = "no-store"
+            response.headers["Pragma"] = "no-cache"
         return response
 
     return middleware
 
 
-class CsrfViewMiddleware(csrf.CsrfViewMiddleware):
-    """Django's; it reads and sets its cookie only where a form may be, in the admin and on pages.
+class _AdminOnly(MiddlewareMixin):
+    """Skips Django's middleware outside /admin/, where nothing needs it.
 
-    Its check is made of every view that is not exempt, and fails where the cookie was not read. The
-    API's views are exempt, and make the check themselves where a browser's cookie counts.
+    The three below would cost the API 40 us a request, 22 % of /private and 15 % of /login.
     """
 
-    def __call__(self, request: HttpRequest) -> Any:
-        accepts_page = "text/" in request.META.get("HTTP_ACCEPT", "").lower()
-        if accepts_page or request.path_info.startswith(ADMIN):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if request.path_info.startswith("/admin/"):
             return super().__call__(request)
         return self.get_response(request)
 
 
-def security_headers(
-    get_response: Callable[[HttpRequest], HttpResponseBase],
-) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Send the same few headers with everything: pages, admin, JSON and static files.
+class SessionMiddleware(_AdminOnly, sessions.SessionMiddleware):
+    pass
 
-    They are constants, so they are put where Django keeps the headers of a response as they are
-    kept there, and not examined and converted one by one for each answer.
-    """
-    constants = ResponseHeaders(settings.SECURITY_HEADERS)._store
 
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        response = get_response(request)
-        response.headers._store.update(constants)
-        return response
+class AuthenticationMiddleware(_AdminOnly, auth.AuthenticationMiddleware):
+    pass
 
-    return middleware
+
+class MessageMiddleware(_AdminOnly, messages.MessageMiddleware):
+    pass

@@ -1,8 +1,8 @@
-"""Settings: every environment variable is read here, and nowhere else.
+"""Settings. Environment variables are read here and nowhere else.
 
-`PUBLIC_URL` is the one that matters. While it is a loopback address the service is *local*: it
-needs no configuration at all. As soon as it is a real host, https and a `SECRET_KEY` of one's own
-are demanded, and what follows from the URL (hosts, cookies, redirects, HSTS) is set from it.
+`PUBLIC_URL` decides. While it is a loopback address, the service is *local* and needs no
+configuration. With any other host, https and a `SECRET_KEY` are required. Hosts, cookies, redirects
+and HSTS follow from it.
 """
 
 import ipaddress
@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,8 +24,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 class Env(environ.Env):  # type: ignore[misc]
     """Refuses a value that begins with `$`.
 
-    django-environ takes it for the name of another variable, and where that one is missing goes on
-    with the default: a typing error would make a public service a local one.
+    django-environ takes it for the name of another variable. If that one is missing, it uses the
+    default: a typing error would make a public service a local one.
     """
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
@@ -37,15 +38,16 @@ env = Env()
 
 
 def one_of(name: str, default: str, *choices: str) -> str:
-    """Read a variable that must be one of `choices`."""
+    """Read a variable that must be one of `choices`, in any case."""
     value: str = env.str(name, default)
-    if value not in choices:
+    found = {choice.lower(): choice for choice in choices}.get(value.lower())
+    if found is None:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
-    return value
+    return found
 
 
 def rate(name: str, default: str) -> tuple[int, int]:
-    """Read a variable such as `10/minute` as how many in how many seconds."""
+    """Read a variable such as `10/minute`, and return a number and a time in seconds."""
     value: str = env.str(name, default)
     form = re.fullmatch(r"([1-9][0-9]{0,8})/(second|minute|hour|day)", value)
     if not form:
@@ -54,8 +56,18 @@ def rate(name: str, default: str) -> tuple[int, int]:
     return int(form[1]), seconds[form[2]]
 
 
+def duration(name: str, default: str) -> timedelta:
+    """Read a variable such as `90s`, `5m` or `1h`: a day at most."""
+    value: str = env.str(name, default)
+    form = re.fullmatch(r"([1-9][0-9]{0,4})([smh])", value)
+    seconds = int(form[1]) * {"s": 1, "m": 60, "h": 60 * 60}[form[2]] if form else 0
+    if not 0 < seconds <= 24 * 60 * 60:
+        raise ImproperlyConfigured(f"{name} must be a time such as {default!r}, not {value!r}.")
+    return timedelta(seconds=seconds)
+
+
 def boolean(name: str, *, default: bool) -> bool:
-    """Read a yes or a no; anything else is a mistake, not a no."""
+    """Read a yes or a no. Anything else is an error, not a no."""
     value: str = env.str(name, str(default)).lower()
     if value in {"1", "true", "yes", "on"}:
         return True
@@ -78,7 +90,7 @@ PUBLIC_URL = env.str("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 
 
 def parse_public_url() -> tuple[str, str]:
-    """Split `PUBLIC_URL` into its scheme and host; it can be nothing but an origin."""
+    """Return scheme and host of `PUBLIC_URL`, which must be an origin."""
     try:
         url = urlsplit(PUBLIC_URL)
         host, _ = url.hostname or "", url.port
@@ -121,10 +133,9 @@ TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
 
 
 def local_secret_key() -> str:
-    """Return the key in `.secret_key`, made at the first start and readable by its owner only.
+    """Return the key in `.secret_key`; make it at the first start, readable by its owner only.
 
-    The file is linked into place whole, so that of two processes that start at once both read
-    the same key.
+    The file is linked into place when complete, so two processes that start at once read one key.
     """
     path = BASE_DIR / ".secret_key"
     if not path.exists():
@@ -134,7 +145,7 @@ def local_secret_key() -> str:
         try:
             os.link(draft, path)
         except FileExistsError:
-            pass  # another process was first, and its key serves both
+            pass  # another process was first; both use its key
         finally:
             draft.unlink()
     return path.read_text()
@@ -177,18 +188,17 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
-    "authdemo.middleware.security_headers",
+    "authdemo.middleware.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "authdemo.middleware.known_host",
-    "authdemo.middleware.CsrfViewMiddleware",
-    "authdemo.middleware.admin_middleware",
-]
-SILENCED_SYSTEM_CHECKS = [
-    # The admin looks for its three middlewares in the list; they are in `admin_middleware`.
-    *("admin.E408", "admin.E409", "admin.E410"),
-    # Django looks for its own ways to send what is in `SECURITY_HEADERS`, and to check forms.
-    *("security.W002", "security.W003", "security.W006", "security.W022"),
+    "authdemo.middleware.require_known_host",
+    "api.browser.refuse_other_sites",
+    "authdemo.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "authdemo.middleware.AuthenticationMiddleware",
+    "authdemo.middleware.MessageMiddleware",
+    "authdemo.middleware.no_store",
 ]
 TEMPLATES = [
     {
@@ -205,10 +215,10 @@ TEMPLATES = [
 ]
 USE_TZ = True
 TIME_ZONE = "UTC"
-APPEND_SLASH = False  # API paths have no trailing slash, and the admin appends its own
+APPEND_SLASH = False  # API paths have no trailing slash; the admin appends its own
 STATIC_URL = "/static/"
-WHITENOISE_USE_FINDERS = True  # nothing need be collected
-DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # bytes; no request of ours needs more
+WHITENOISE_USE_FINDERS = True  # no need for collectstatic
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # bytes; more than any request needs
 
 # Database
 
@@ -224,7 +234,7 @@ def database() -> dict[str, Any]:
         raise ImproperlyConfigured(
             "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
         )
-    # A thread keeps its connection, and looks at it before each request.
+    # A thread keeps its connection, and checks it before each request.
     config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
     options = config.setdefault("OPTIONS", {})
     match config.get("ENGINE"):
@@ -276,6 +286,7 @@ JWT_AUDIENCE = env.str("JWT_AUDIENCE", PUBLIC_URL)
 if not JWT_AUDIENCE:
     raise ImproperlyConfigured("JWT_AUDIENCE must not be empty; leave it out for PUBLIC_URL.")
 SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": duration("ACCESS_TOKEN_LIFETIME", "5m"),
     "USER_ID_FIELD": "username",  # `sub` is the client id (RFC 9068 §2.2)
     "USER_ID_CLAIM": "sub",
     "TOKEN_TYPE_CLAIM": None,  # the header's `typ` says what the token is (RFC 9068 §2.1)
@@ -283,15 +294,15 @@ SIMPLE_JWT = {
 ACCESS_TOKEN_COOKIE = "__Host-access_token" if IS_HTTPS else "access_token"
 REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
 
-# How many are too many
+# Limits
 
 
 def redis_url() -> str:
-    """Read `REDIS_URL`, which may be empty; no connection is made."""
+    """Read `REDIS_URL`, which may be empty. Connects to nothing."""
     url: str = env.str("REDIS_URL", "")
     if not url:
         return url
-    from redis import ConnectionPool  # 7 MB that a process without Redis has no need of
+    from redis import ConnectionPool  # 7 MB that a process without Redis does not need
 
     try:
         ConnectionPool.from_url(url)
@@ -304,6 +315,8 @@ FAILED_LOGINS_PER_CLIENT = rate("FAILED_LOGINS_PER_CLIENT", "10/minute")
 FAILED_LOGINS_PER_ADDRESS = rate("FAILED_LOGINS_PER_ADDRESS", "100/minute")
 REGISTRATIONS_PER_ADDRESS = rate("REGISTRATIONS_PER_ADDRESS", "10/minute")
 REDIS_URL = redis_url()
+# At most a quarter of a process's threads wait for a slow hash. Granian reads the variable too.
+SLOW_HASH_QUEUE = max(1, number("GRANIAN_BLOCKING_THREADS", 8) // 4)
 WORKERS = number("GRANIAN_WORKERS", 1)  # granian reads it too; for a system check
 
 # API
@@ -312,46 +325,38 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],  # deny
     "DEFAULT_PARSER_CLASSES": ["api.parsers.JSONParser", "api.parsers.FormParser"],
-    "DEFAULT_RENDERER_CLASSES": [
-        "api.renderers.JSONRenderer",
-        "api.renderers.Page",
-    ],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "api.renderers.Page"],
+    "DEFAULT_SCHEMA_CLASS": "api.openapi.operations.AutoSchema",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.ContentNegotiation",
     "EXCEPTION_HANDLER": "api.exceptions.exception_handler",
-    "URL_FORMAT_OVERRIDE": None,  # `?format=` would be a second way to ask for a media type
+    "URL_FORMAT_OVERRIDE": None,  # the Accept header names the media type, not `?format=`
 }
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "TITLE": "authdemo",
-    "DESCRIPTION": "Client credentials for an access token that is good for five minutes.",
+    "DESCRIPTION": "Log in with client credentials, and get a signed access token.",
     "VERSION": "1.0",
-    "TAGS": [{"name": name} for name in ("Areas", "Tokens", "Clients", "Discovery", "Health")],
-    "POSTPROCESSING_HOOKS": ["api.openapi.components.add"],
+    "SORT_OPERATIONS": False,  # the order of `urls.py` is for people
+    "POSTPROCESSING_HOOKS": ["api.openapi.components.complete"],
 }
 
 # Browser
 
+SESSION_ENGINE = "api.sessions"
 SESSION_COOKIE_AGE = 60 * 60  # seconds; a staff session is short
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
-if IS_HTTPS:  # no other host of the domain can set a cookie of such a name
+if IS_HTTPS:  # no other host of the domain can set such a cookie
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 CSRF_FAILURE_VIEW = "api.exceptions.csrf_refused"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_SSL_REDIRECT = IS_HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
-SECURITY_HEADERS = {  # which `security_headers` sends, and Django need not send as well
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'; object-src 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-SECURE_CONTENT_TYPE_NOSNIFF = False
-SECURE_CROSS_ORIGIN_OPENER_POLICY = SECURE_REFERRER_POLICY = None
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'"
+)
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -359,23 +364,39 @@ if TRUSTED_PROXIES:
 
 LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
+# A stranger or an outage could flood the log through these. A logger's filters see only its own
+# lines, not those of the loggers below it, so each name is complete.
+REPETITIVE_LOGGERS = ("api.exceptions", "api.throttling", "authdemo.postgresql")
+QUOTING_LOGGERS = tuple(  # for requests that Django refuses, with a traceback
+    f"django.security.{name}"
+    for name in ("DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent")
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "text": {"()": "authdemo.logs.LineFormatter"},
+        "text": {
+            "class": "authdemo.logs.LineFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        },
         "json": {
-            "()": "authdemo.logs.JSONFormatter",
-            "format": "{asctime}{levelname}{name}{message}",
-            "style": "{",
+            "class": "authdemo.logs.JSONFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
         },
     },
-    "filters": {"no_query": {"()": "authdemo.logs.QueryFilter"}},
+    "filters": {
+        "no_query": {"()": "authdemo.logs.QueryFilter"},
+        "brief": {"()": "authdemo.logs.BriefFilter"},
+        **{
+            f"once_a_minute/{name}": {"()": "authdemo.logs.OnceAMinuteFilter"}
+            for name in (*REPETITIVE_LOGGERS, *QUOTING_LOGGERS)
+        },
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        # Any stranger can send a foreign Host header; it is answered, and worth no traceback.
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
+        **{name: {"filters": [f"once_a_minute/{name}"]} for name in REPETITIVE_LOGGERS},
+        **{name: {"filters": ["brief", f"once_a_minute/{name}"]} for name in QUOTING_LOGGERS},
     },
 }

@@ -1,9 +1,10 @@
-"""The API at the top, the admin beside it, and one error shape for what matches neither."""
+"""Paths: the API at the top, the admin under /admin/. Errors outside both have the same shape."""
 
 from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
+from api.admin.password import GuardedPasswordChangeView
 from api.urls import urlpatterns as api_urlpatterns
 
 handler400 = handler403 = handler404 = "api.exceptions.refused"
@@ -12,5 +13,6 @@ handler500 = "api.exceptions.server_error"
 urlpatterns = [
     *api_urlpatterns,
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/password_change/", admin.site.admin_view(GuardedPasswordChangeView.as_view())),
     path("admin/", admin.site.urls),
 ]

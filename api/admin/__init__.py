@@ -2,5 +2,6 @@
 
 from api.admin.clients import ClientAdmin
 from api.admin.keys import SigningKeyAdmin
+from api.admin.people import AuditedGroupAdmin, StaffAdmin
 
-__all__ = ["ClientAdmin", "SigningKeyAdmin"]
+__all__ = ["AuditedGroupAdmin", "ClientAdmin", "SigningKeyAdmin", "StaffAdmin"]

@@ -152,9 +152,6 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             record_change(request, "client_created", client=obj.username)
             return
         changed = set(form.changed_data)
-        dropped = set(form.initial["groups"]) - set(form.cleaned_data["groups"])
-        if dropped or ("is_active" in changed and not obj.is_active):
-            tokens.revoke_all(obj.pk)  # they would say what is no longer so, or come back to life
         # Only what was edited: a whole row would bring back a secret that has just been rotated.
         obj.save(update_fields=changed - {"groups"})
         if "is_active" in changed:
@@ -218,7 +215,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if request.method != "POST":
             return self._render(request, "revoke", client, "Revoke all tokens", {})
         with transaction.atomic():
-            tokens.revoke_all(client.pk)
+            tokens.revoke_all(Client.objects.filter(pk=client.pk))
             self.log_change(request, client, "Revoked all tokens.")
         record_change(request, "tokens_revoked", client=client.username)
         messages.success(request, f"All tokens of {client} are revoked.")
@@ -239,8 +236,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             clients = queryset.filter(is_active=not to)
             switched = list(clients.select_for_update())
             if not to:
-                for client in switched:
-                    tokens.revoke_all(client.pk)  # they would come back to life with the client
+                tokens.revoke_all(clients)  # they would come back to life with the clients
             clients.update(is_active=to)
             message = "Activated." if to else "Deactivated."
             LogEntry.objects.log_actions(staff, switched, CHANGE, message)

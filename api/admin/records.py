@@ -6,11 +6,11 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from api import audit
-from api.throttling import limits
+from api.throttling.address import client_address
 
 
 def record_change(request: HttpRequest, event: str, **fields: str) -> None:
-    staff, address = request.user.get_username(), limits.client_address(request)
+    staff, address = request.user.get_username(), client_address(request)
     audit.record(event, **fields, staff=staff, address=address)
 
 

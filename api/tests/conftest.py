@@ -1,13 +1,16 @@
 """What most tests need: a client, a token, and counters and keys that start afresh."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
-from limits.storage import RedisStorage
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, reset_queries
 from playwright.sync_api import Browser, Page
+from redis import Redis
 from rest_framework.test import APIClient
 
 from api import keys, tokens
@@ -15,17 +18,29 @@ from api.credentials import create_client
 from api.models import Client
 from api.tests.support.chromium import chromium, watched_page
 from api.tests.support.server import Server, Service
-from api.throttling import counters
+from api.throttling import counters, slow_hashes
+from authdemo import wsgi  # noqa: F401 (what it does to a process counts in tests too)
+from authdemo.logs import OnceAMinuteFilter
 
 
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
-    """What a process remembers is forgotten before each test."""
+    """What a process remembers is forgotten before each test.
+
+    Django's test tools connect again what `authdemo.wsgi` disconnected.
+    """
+    request_started.disconnect(reset_queries)
+    request_finished.disconnect(close_old_connections)
     keys.forget()
     tokens.forget()
     counters.counters.cache_clear()
+    slow_hashes.slow_hashes.cache_clear()
     if settings.REDIS_URL:
-        RedisStorage(settings.REDIS_URL).reset()
+        Redis.from_url(settings.REDIS_URL).flushdb()
+    for name in (*settings.REPETITIVE_LOGGERS, *settings.QUOTING_LOGGERS):
+        for one in logging.getLogger(name).filters:
+            if isinstance(one, OnceAMinuteFilter):
+                one.forget()
     yield
     keys.forget()
 

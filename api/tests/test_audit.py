@@ -2,15 +2,11 @@
 
 import hashlib
 import json
-import logging
 import re
 from collections.abc import Callable
-from logging.config import DictConfigurator
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from pytest_django import Settings
@@ -125,32 +121,11 @@ def test_secret_sent_for_an_id_is_not_told(
     ]
 
 
-def formatter(style: str) -> logging.Formatter:
-    configured: dict[str, Any] = {**settings.LOGGING["formatters"][style]}  # type: ignore[index]
-    made: logging.Formatter = DictConfigurator(settings.LOGGING).configure_formatter(configured)
-    return made
-
-
-def test_line_begins_with_its_time_level_and_logger() -> None:
-    stock = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
-    for created in (1795474200.0, 1795474200.0429, 1795474200.9996, 1795474201.5):
-        record = logging.LogRecord("api.audit", logging.INFO, "", 0, "signed_in", (), None)
-        record.created, record.msecs = created, created % 1 * 1000
-        line = formatter("text").format(record)
-        assert line == stock.format(record)
-        assert re.fullmatch(r"2026-11-23 \d\d:50:0[01],\d{3} INFO api.audit signed_in", line)
-
-
-@pytest.mark.parametrize("style", ["text", "json"])
-def test_no_caller_can_forge_a_line(style: str, events: Callable[[], list[str]]) -> None:
-    record = logging.LogRecord("api.audit", logging.INFO, "", 0, "failed %s", (HOSTILE,), None)
-    record.client = HOSTILE
-    line = formatter(style).format(record)
-    assert line.isprintable()
-    if style == "json":
-        assert json.loads(line)["client"] == HOSTILE
+def test_no_caller_forges_an_audit_line(events: Callable[[], list[str]]) -> None:
     audit.record("login_failed", client=HOSTILE)
-    assert re.fullmatch(r'login_failed client="[\x20-\x7f]*"', events()[0])
+    (line,) = events()
+    assert re.fullmatch(r'login_failed client="[\x20-\x7f]*"', line)
+    assert json.loads(line.partition("=")[2]) == HOSTILE
 
 
 @pytest.mark.parametrize("style", ["text", "json"])

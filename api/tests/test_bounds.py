@@ -9,8 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from api import tokens
-from api.models import Client
-from api.standing import look_up_for_login
+from api.credentials import check
 from api.tests.support.responses import basic, bearer
 
 
@@ -41,13 +40,13 @@ def test_signature_of_a_repeated_token_is_verified_once(
 
 
 def test_remembered_tokens_are_bounded(
-    http: APIClient, client_row: Client, get_token: Callable[[], str], verified: Mock
+    http: APIClient, credentials: dict[str, str], get_token: Callable[[], str], verified: Mock
 ) -> None:
     first = get_token()
     tokens.verify(first)
-    client = look_up_for_login(client_row.username)
+    login = check(*credentials.values(), address="192.0.2.1")
     for _ in range(tokens.REMEMBERED):
-        tokens.verify(str(tokens.issue(client, (), client_row.password)))
+        tokens.verify(tokens.issue(login, ()).text)
     assert tokens._signed_claims.cache_info().currsize == tokens.REMEMBERED
     verified.reset_mock()
     assert http.get("/private", headers=bearer(first)).status_code == 200
@@ -69,7 +68,7 @@ def test_forged_tokens_are_not_remembered(
     [
         pytest.param("/login", 1, id="login"),
         pytest.param("/introspect", 2, id="introspection: a login and a verification"),
-        pytest.param("/revoke", 5, id="revocation: a login, and a row unless it is there"),
+        pytest.param("/revoke", 6, id="revocation: a login, a new row, a look for expired ones"),
     ],
 )
 def test_client_that_was_here_within_the_hour_costs_few_queries(

@@ -107,6 +107,10 @@ def test_secret_of_the_demo_in_public(
     assert ids(["default"]) == expected
 
 
+def test_no_check_is_silenced() -> None:
+    assert configured.SILENCED_SYSTEM_CHECKS == []
+
+
 def test_public_settings_pass_the_deployment_checks() -> None:
     environment = {
         "PATH": os.environ["PATH"],

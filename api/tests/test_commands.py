@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import keys, tokens
-from api.credentials import create_client, rotate_secret
+from api.credentials import check, create_client, rotate_secret
 from api.hashers import is_generated
 from api.models import Client, RetiredSecret, RevokedToken, SigningKey
 
@@ -172,9 +172,11 @@ def test_clearexpired_deletes_what_has_expired_and_nothing_else() -> None:
 
 
 @pytest.mark.usefixtures("half_expired")
-def test_login_depends_on_no_clearing(http: APIClient, get_token: Callable[[], str]) -> None:
+def test_login_depends_on_no_clearing(
+    http: APIClient, credentials: dict[str, str], get_token: Callable[[], str]
+) -> None:
     token = get_token()
-    tokens.revoke(tokens.AccessToken(token))
+    tokens.revoke(token, check(*credentials.values(), address=""))
     run("clearexpired")
     assert not is_good(http, token)
     assert is_good(http, get_token())

@@ -79,7 +79,7 @@ def test_wrong_unknown_and_inactive_are_one_answer(
         assert_uncached(response)
         answers.append((response.content, dict(response.headers)))
     assert answers[0] == answers[1] == answers[2]
-    assert "WWW-Authenticate" not in answers[0][1]
+    assert answers[0][1]["WWW-Authenticate"] == 'Basic realm="authdemo", charset="UTF-8"'
 
 
 @pytest.mark.django_db

@@ -13,6 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import credentials as secrets_of
+from api import tokens
 from api.models import Client, RevokedToken
 from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
 
@@ -98,7 +99,7 @@ def test_expired_token_is_inactive(
     http: APIClient, credentials: dict[str, str], get_token: Callable[[], str]
 ) -> None:
     token = get_token()
-    with time_machine.travel(timezone.now() + timedelta(minutes=5)):
+    with time_machine.travel(timezone.now() + timedelta(seconds=tokens.LIFETIME)):
         assert introspect(http, credentials, token) == INACTIVE
 
 
@@ -192,7 +193,7 @@ def test_expired_token_leaves_no_row_behind(
     http: APIClient, credentials: dict[str, str], get_token: Callable[[], str]
 ) -> None:
     token = get_token()
-    with time_machine.travel(timezone.now() + timedelta(minutes=5)):
+    with time_machine.travel(timezone.now() + timedelta(seconds=tokens.LIFETIME)):
         revoke(http, credentials, token)
     assert not RevokedToken.objects.exists()
 
@@ -209,3 +210,20 @@ def test_neither_answer_nor_log_repeats_a_token(
     signature = token.split(".")[2]
     assert signature not in json.dumps(told) + caplog.text
     assert credentials["client_secret"] not in caplog.text
+
+
+def test_each_revocation_takes_some_expired_ones_away(
+    http: APIClient, credentials: dict[str, str], get_token: Callable[[], str]
+) -> None:
+    then = timezone.now() - timedelta(minutes=1)
+    RevokedToken.objects.bulk_create(
+        RevokedToken(jti=f"old-{number}", expires_at=then)
+        for number in range(tokens.SWEPT_AT_ONCE + 2)
+    )
+    token = get_token()
+    for left in (2, 0):
+        assert (
+            http.post("/revoke", credentials | {"token": token}, format="json").status_code == 200
+        )
+        assert RevokedToken.objects.filter(expires_at=then).count() == left
+    assert http.get("/private", headers=bearer(token)).status_code == 401

@@ -16,13 +16,14 @@ from rest_framework.test import APIClient
 from api import credentials as secrets_of
 from api.models import Client
 from api.tests.support.responses import assert_error, basic
+from api.tokens import LIFETIME
 
 FORM = "application/x-www-form-urlencoded"
 GRANT = {"grant_type": "client_credentials"}
 TWO_WAYS = "The client authenticates in two ways at once."
 Post = Callable[..., Any]
 
-GRANT_TYPE_REQUIRED = "grant_type is required, but for a body of Content-Type application/json."
+GRANT_TYPE_REQUIRED = "grant_type is required unless the body is application/json."
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_answer_is_that_of_rfc_6749(http: APIClient, credentials: dict[str, str]
     assert body == {
         "access_token": body["access_token"],
         "token_type": "Bearer",
-        "expires_in": 300,
+        "expires_in": LIFETIME,
         "scope": "read write",
     }
     assert response["Content-Type"] == "application/json"
@@ -70,7 +71,7 @@ def test_token_says_what_rfc_9068_asks(http: APIClient, credentials: dict[str, s
         "sub": "reporting",
         "client_id": "reporting",
         "iat": claims["iat"],
-        "exp": claims["iat"] + 300,
+        "exp": claims["iat"] + LIFETIME,
         "jti": claims["jti"],
         "scope": "read write",
         "secret_fp": claims["secret_fp"],
@@ -325,5 +326,5 @@ def test_right_secret_with_nul_bytes_is_refused_even_where_pbkdf2_takes_it(
         description = "The Basic credentials are malformed."
         assert_error(response, 400, "invalid_request", description)
     with pytest.raises(secrets_of.BadCredentialsError):
-        secrets_of.check("foo", "bar" + nuls, generated=False)
-    secrets_of.check("foo", "bar", generated=False)
+        secrets_of.check("foo", "bar" + nuls, address="192.0.2.1")
+    secrets_of.check("foo", "bar", address="192.0.2.1")

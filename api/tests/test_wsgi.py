@@ -1,5 +1,6 @@
 """Requests as a server hands them over, before Django makes anything of them."""
 
+import codecs
 import http.client
 import io
 import json
@@ -8,6 +9,7 @@ from ast import literal_eval
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 from wsgiref.util import setup_testing_defaults
 
 import pytest
@@ -15,6 +17,7 @@ import requests
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.dispatch import Signal
+from django.utils.http import parse_header_parameters
 
 from api.tests.support.server import Server, Service
 from authdemo.wsgi import application
@@ -35,12 +38,8 @@ class Body(io.BytesIO):
 
 @pytest.fixture(autouse=True)
 def _test_transaction_outlives_the_request() -> Iterator[None]:
-    """Keep the connection that holds the test's transaction, as Django's own test client does.
-
-    That one connects the function again to the end of a request, from which `wsgi.py` took it.
-    """
+    """Keep the connection that holds the test's transaction, as Django's own test client does."""
     request_started.disconnect(close_old_connections)
-    request_finished.disconnect(close_old_connections)
     yield
     request_started.connect(close_old_connections)
 
@@ -73,17 +72,23 @@ def test_file_is_handed_over_piece_by_piece() -> None:
 
 
 @pytest.mark.parametrize(("debug", "more"), [("false", set()), ("true", {"reset_queries"})])
-def test_request_is_begun_and_ended_with_nothing_that_is_not_needed(
+def test_request_is_begun_and_ended_with_nothing_in_vain(
     server: Server, debug: str, more: set[str]
 ) -> None:
     server.extra = {"DEBUG": debug}
-    code = "import authdemo.wsgi; from django.core import signals;"
-    code += "print([receiver[1]().__name__ for signal in (signals.request_started,"
-    code += " signals.request_finished) for receiver in signal.receivers])"
-    assert set(literal_eval(server.manage("shell", "--no-imports", "-c", code))) == {
-        "close_old_connections",
-        *more,
-    }
+    code = "import authdemo.wsgi; from api.tests.test_wsgi import receivers; print(receivers())"
+    found = literal_eval(server.manage("shell", "--no-imports", "-c", code))
+    assert found == {"close_old_connections", *more}
+
+
+def test_tests_run_in_a_process_like_the_one_that_serves() -> None:
+    assert receivers() <= {"close_old_connections"}
+
+
+def receivers() -> set[str]:
+    """Return the names of the functions that are called at the begin and the end of a request."""
+    connected = [*request_started.receivers, *request_finished.receivers]
+    return {receiver.__name__ for _, reference, *_ in connected if (receiver := reference())}
 
 
 @contextmanager
@@ -130,12 +135,75 @@ def test_body_in_another_charset_is_415_and_its_query_is_read_all_the_same(
 @pytest.mark.django_db
 def test_long_content_type_is_not_even_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     def parse(value: str) -> Any:
-        raise AssertionError("Django's parser takes time with the square of the length.")
+        assert len(value) < 256, "Django's parser takes time with the square of the length."
+        return parse_header_parameters(value)
 
-    monkeypatch.setattr("authdemo.wsgi.parse_header_parameters", parse)
+    for module in ("django.http.request", "rest_framework.utils.mediatypes"):
+        monkeypatch.setattr(f"{module}.parse_header_parameters", parse)
     body = {"wsgi.input": io.BytesIO(b"{}"), "CONTENT_LENGTH": "2"}
     content_type = JSON + ";" * 250
     assert send("POST", "/login", CONTENT_TYPE=content_type, **body) == unsupported()
+
+
+@pytest.fixture
+def looked_up() -> Iterator[list[str]]:
+    """The names that Python knows no codec of: it searches its files for each, and keeps it."""
+    names: list[str] = []
+    search = names.append
+    codecs.register(search)
+    yield names
+    codecs.unregister(search)
+
+
+PART = b"--b\r\nContent-Disposition: form-data; name=a; x*=made-up''a\r\n\r\n\r\n--b--\r\n"
+
+
+@pytest.mark.parametrize("path", ["/livez", "/login", "/docs", "/admin/login/", "/nowhere"])
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        pytest.param("HTTP_ACCEPT", "text/html, a/b;x*=made-up''a", id="accept"),
+        pytest.param("HTTP_ACCEPT", "text/html;q=1;x*0*=made-up''a, a/b", id="accept-continued"),
+        pytest.param("CONTENT_TYPE", f"{JSON};charset=made-up", id="charset"),
+        pytest.param("CONTENT_TYPE", f"{JSON};x*=made-up''a", id="content-type"),
+        pytest.param("HTTP_CONTENT_TYPE", f"{JSON};charset*=made-up''a", id="underscore"),
+        pytest.param("CONTENT_TYPE", "multipart/form-data; boundary=b", id="part"),
+    ],
+)
+@pytest.mark.django_db
+def test_no_codec_of_a_caller_is_looked_up(
+    looked_up: list[str], path: str, header: str, value: str
+) -> None:
+    sent = {
+        "REQUEST_METHOD": "POST",
+        "wsgi.input": io.BytesIO(PART),
+        "CONTENT_LENGTH": str(len(PART)),
+    }
+    sent |= {"HTTP_COOKIE": f"csrftoken={'a' * 32}", header: value}
+    respond(path, **sent)
+    assert looked_up == []
+
+
+LONG = f"http://localhost/{'x' * 100_000}"
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "url"),
+    [
+        pytest.param("/admin/login/", {"HTTP_ORIGIN": LONG}, LONG, id="origin"),
+        pytest.param("/admin/login/", {"HTTP_REFERER": LONG}, LONG, id="referer"),
+        pytest.param("/docs", {"QUERY_STRING": LONG}, f"///docs?{LONG}", id="query"),
+    ],
+)
+@pytest.mark.django_db
+def test_no_long_url_of_a_caller_is_kept(path: str, sent: dict[str, str], url: str) -> None:
+    kept: Any = urlsplit
+    kept.cache_clear()
+    sent |= {"wsgi.url_scheme": "https", "HTTP_ACCEPT": "text/html"}
+    respond(path, REQUEST_METHOD="GET" if path == "/docs" else "POST", **sent)
+    hits = kept.cache_info().hits
+    kept(url)  # remembers the last 128 that it was given
+    assert kept.cache_info().hits == hits
 
 
 @pytest.mark.django_db

@@ -1,0 +1,1 @@
+"""How many failures are too many, and where they are counted."""

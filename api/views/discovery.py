@@ -9,18 +9,23 @@ from drf_spectacular.renderers import (
 )
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from api import keys
-from api.openapi import operations
-from api.renderers import (
-    DocsPage,
-    JSONRenderer,
-    RootPage,
-)
+from api.client_authentication import METHODS
+from api.endpoints import endpoints
+from api.exceptions import Unavailable
+from api.openapi.operations import describe, document
+from api.renderers import DocsPage, RootPage
+
+
+def may_be_kept() -> str:
+    """Return the Cache-Control of the keys; whoever verifies tokens should not ask for each."""
+    return f"public, max-age={keys.JWKS_MAX_AGE.total_seconds():.0f}"
 
 
 class RootView(APIView):
@@ -29,24 +34,15 @@ class RootView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer, RootPage)
-    names = (
-        "public",
-        "login",
-        "private",
-        "register",
-        "introspect",
-        "revoke",
-        "jwks",
-        "metadata",
-        "schema",
-        "docs",
-        "livez",
-        "readyz",
-    )
 
-    @operations.root
+    @describe(returns="Root")
     def get(self, request: Request) -> Response:
-        return Response({name: reverse(name, request=request) for name in self.names})
+        names = [
+            entry.name
+            for entry in endpoints()
+            if entry.is_for_programs and entry.has_address and entry.name != "root"
+        ]
+        return Response({name: reverse(name, request=request) for name in names})
 
 
 class JWKSView(APIView):
@@ -56,10 +52,9 @@ class JWKSView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @operations.jwks
+    @describe(returns="JWKSet", errors=(Unavailable(),), cache_control=may_be_kept())
     def get(self, request: Request) -> Response:
-        max_age = int(keys.JWKS_MAX_AGE.total_seconds())
-        return Response(keys.jwks(), headers={"Cache-Control": f"public, max-age={max_age}"})
+        return Response(keys.jwks(), headers={"Cache-Control": may_be_kept()})
 
 
 class MetadataView(APIView):
@@ -69,9 +64,9 @@ class MetadataView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @operations.metadata
+    @describe(returns="Metadata")
     def get(self, request: Request) -> Response:
-        methods = ["client_secret_basic", "client_secret_post"]
+        methods = list(METHODS)
         return Response(
             {
                 "issuer": settings.PUBLIC_URL,
@@ -101,9 +96,9 @@ class SchemaView(APIView):
         OpenApiYamlRenderer,
     )
 
-    @operations.schema
+    @describe(returns="Document")
     def get(self, request: Request) -> Response:
-        return Response(operations.document())
+        return Response(document())
 
 
 class DocsView(APIView):

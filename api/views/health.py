@@ -1,37 +1,36 @@
 """Whether the process answers, and whether the service is ready."""
 
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api import health
-from api.openapi import operations
-from api.renderers import (
-    JSONRenderer,
-)
+from api.exceptions import Unavailable
+from api.openapi.operations import describe
 
 
 class LivezView(APIView):
-    """The process answers."""
+    """Whether the process answers."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @operations.livez
+    @describe(returns="Status")
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
 
 
 class ReadyzView(APIView):
-    """The service can do its work: database, migrations, a key to sign with."""
+    """Whether the service can work: database, migrations, a key to sign with."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @operations.readyz
+    @describe(returns="Status", errors=(Unavailable(),))
     def get(self, request: Request) -> Response:
         health.check_readiness()
         return Response({"status": "ok"})

@@ -1,56 +1,55 @@
 """Dynamic client registration (RFC 7591)."""
 
 from rest_framework import status
-from rest_framework.exceptions import ValidationError
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import audit, credentials
-from api.authentication import (
-    BearerAuthentication,
-)
-from api.exceptions import InvalidClientMetadata
-from api.openapi import operations
-from api.permissions import REGISTER, MayRegister, scopes_of
-from api.renderers import (
-    JSONRenderer,
-    RegistrationPage,
-)
-from api.serializers import (
-    RegistrationSerializer,
-)
-from api.throttling import limits
+from api import credentials
+from api.authentication import BearerAuthentication
+from api.credentials import REGISTER
+from api.exceptions import InvalidClientMetadata, SlowDown, Unavailable
+from api.openapi.operations import describe
+from api.permissions import MayRegister, current_scopes
+from api.renderers import RegistrationPage
+from api.serializers import RegistrationSerializer
+from api.throttling.address import client_address
+from api.throttling.guard import count_registration
 from api.views.base import FormView
 
 
 class RegisterView(FormView):
-    """Dynamic client registration (RFC 7591 §3).
+    """A new client (RFC 7591).
 
-    The id is always generated: clients and people share a table, and nobody may choose to look like
-    somebody else (RFC 9700 §4.15). A client gets the scopes that it asked for and that the caller's
-    own token holds; whoever registers without a token has none to give.
+    The response shows its secret, this once. While registration is not open, send a token with the
+    scope `register`. The client gets the scopes it asks for that this token has.
     """
 
+    # The id is always generated: clients and people share a table, and nobody may choose to look
+    # like somebody else (RFC 9700 §4.15).
     authentication_classes = (BearerAuthentication,)
     permission_classes = (MayRegister,)
+    required_scopes = (REGISTER,)
     renderer_classes = (JSONRenderer, RegistrationPage)
+    serializer_class = RegistrationSerializer
 
-    @operations.register
+    @describe(
+        returns="RegisteredClient",
+        status=status.HTTP_201_CREATED,
+        errors=(InvalidClientMetadata(), SlowDown(42), Unavailable()),
+    )
     def post(self, request: Request) -> Response:
-        try:
-            metadata = RegistrationSerializer.read(request.data)
-        except ValidationError as error:
-            raise InvalidClientMetadata from error
-        if granted := scopes_of(request):
-            granted &= credentials.current_scopes(request.user.get_username())
+        metadata = self.serializer_class(data=request.data)
+        if not metadata.is_valid():
+            raise InvalidClientMetadata
+        address, granted = client_address(request._request), current_scopes(request)
         if REGISTER not in granted:
-            limits.count_registration(request._request)
-        scopes = sorted(granted & set(metadata["scope"].split()))
-        client, secret = credentials.create_client(name=metadata["client_name"], scopes=scopes)
-        audit.record(
-            "client_registered",
-            client=client.username,
-            address=limits.client_address(request._request),
+            count_registration(address)
+        asked = (metadata.validated_data.get("scope") or "").split()
+        client, secret = credentials.register_client(
+            name=metadata.validated_data.get("client_name") or "",
+            scopes=granted.intersection(asked),
+            address=address,
         )
         return Response(
             {
@@ -59,7 +58,7 @@ class RegisterView(FormView):
                 "client_id_issued_at": int(client.date_joined.timestamp()),
                 "client_secret_expires_at": 0,
                 "client_name": client.first_name,
-                "scope": " ".join(scopes),
+                "scope": " ".join(sorted(granted.intersection(asked))),
                 "grant_types": ["client_credentials"],
                 "response_types": [],
                 "token_endpoint_auth_method": "client_secret_basic",

@@ -1,88 +1,63 @@
-"""The OAuth endpoints of a token's life: issue, introspect, revoke; and the browser's sign-out."""
+"""A token's life: issued, looked into, revoked; and a browser's sign-out."""
 
 from django.http import HttpResponseBase, HttpResponseRedirect
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework.views import APIView
 
-from api import audit, credentials, tokens
-from api.authentication import (
-    authenticate_client,
-    enforce_csrf,
-    forget_token,
-    remember_token,
-)
-from api.exceptions import InvalidRequest, InvalidScope, UnsupportedGrantType
-from api.openapi import operations
+from api import parameters, tokens
+from api.browser import enforce_csrf, forget_token, remember_token
+from api.exceptions import InvalidScope, UnsupportedGrantType
+from api.openapi.operations import describe
 from api.parsers import JSONParser
-from api.permissions import INTROSPECT
-from api.renderers import (
-    JSONRenderer,
-    SignInPage,
-    TokenRequestPage,
-    is_page,
-    local_path,
-)
-from api.serializers import (
-    TokenRequestSerializer,
-    TokenSerializer,
-)
-from api.throttling import limits
-from api.views.base import FormView, UncachedView
-
-GRANT_TYPE_REQUIRED = "grant_type is required, but for a body of Content-Type application/json."
+from api.renderers import SignInPage, TokenRequestPage, is_page, local_path
+from api.views.base import ClientView
 
 
-class LoginView(FormView):
-    """The token endpoint (RFC 6749 §4.4): client credentials for an access token.
+class LoginView(ClientView):
+    """Client credentials for an access token (RFC 6749 §4.4).
 
-    No authentication class, because who calls is the very question that is answered here.
+    Send the credentials as HTTP Basic, in a form or in JSON. `grant_type` is required unless they
+    are in JSON. `scope` asks for some of the client's scopes; without it the token has them all.
     """
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer, SignInPage)
 
-    @operations.login
+    @describe(takes="Login", returns="AccessToken", errors=(UnsupportedGrantType(), InvalidScope()))
     def post(self, request: Request) -> HttpResponseBase:
-        asked = TokenRequestSerializer.read(request.data)
         media_type = request.content_type.partition(";")[0].strip().lower()
-        if "grant_type" not in asked and media_type != JSONParser.media_type:
-            raise InvalidRequest(GRANT_TYPE_REQUIRED)
-        if asked.get("grant_type", "client_credentials") != "client_credentials":
-            raise UnsupportedGrantType
-        login = authenticate_client(request)
-        try:
-            scopes = login.narrow(asked.get("scope"))
-        except credentials.ScopeNotGrantedError as error:
-            raise InvalidScope from error
-        token = tokens.issue(login.client, scopes, login.secret_hash)
-        text = str(token)
-        audit.record(
-            "token_issued",
-            client=login.client.client_id,
-            address=limits.client_address(request._request),
-            jti=token["jti"],
+        is_json = media_type == JSONParser.media_type
+        scope = parameters.read_scope(request.data, is_json=is_json)
+        login = self.authenticate_client(request)
+        token = tokens.issue(login, login.narrow(scope))
+        if not is_page(request):
+            return Response(token_response(token))
+        destination = local_path(request.query_params.get("next", ""))
+        response: HttpResponseBase = (
+            HttpResponseRedirect(destination) if destination else Response(token_response(token))
         )
-        response: HttpResponseBase = Response(
-            {
-                "access_token": text,
-                "token_type": "Bearer",
-                "expires_in": token["exp"] - token["iat"],
-                "scope": token["scope"],
-            }
-        )
-        if is_page(request):
-            if destination := local_path(request.query_params.get("next", "")):
-                response = HttpResponseRedirect(destination)
-            remember_token(response, token, text)
+        remember_token(response, token)
         return response
 
 
-class LogoutView(UncachedView):
-    """Sign the browser out; a token that was copied from it lives on until it expires."""
+def token_response(token: tokens.IssuedToken) -> dict[str, str | int]:
+    """Return the successful answer of the token endpoint (RFC 6749 §5.1)."""
+    return {
+        "access_token": token.text,
+        "token_type": "Bearer",
+        "expires_in": token.expires_in,
+        "scope": token.scope,
+    }
+
+
+class LogoutView(APIView):
+    """Sign the browser out.
+
+    A token that was copied from it is good until it expires.
+    """
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -95,47 +70,35 @@ class LogoutView(UncachedView):
         return response
 
 
-class IntrospectView(FormView):
-    """Token introspection (RFC 7662): a client's own tokens; others' with scope `introspect`."""
+class IntrospectView(ClientView):
+    """Whether a token is good, and what it says (RFC 7662).
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
+    A client may look into its own tokens, and with the scope `introspect` into anybody's. Any other
+    token is not active.
+    """
+
     renderer_classes = (JSONRenderer, TokenRequestPage)
 
-    @operations.introspect
+    @describe(takes="OwnToken", returns="Introspection")
     def post(self, request: Request) -> Response:
-        login = authenticate_client(request)
-        text = TokenSerializer.read(request.data)["token"]
-        try:
-            token = tokens.verify(text)
-        except TokenError:
+        login = self.authenticate_client(request)
+        claims = tokens.inspect(parameters.read_token(request.data), login)
+        if claims is None:
             return Response({"active": False})
-        if token["sub"] != login.client.client_id and INTROSPECT not in login.scopes:
-            return Response({"active": False})
-        return Response({"active": True, "token_type": "Bearer", **tokens.public_claims(token)})
+        return Response({"active": True, "token_type": "Bearer", **claims})
 
 
-class RevokeView(FormView):
-    """Token revocation (RFC 7009): a client's own tokens; the answer is 200 whatever was sent."""
+class RevokeView(ClientView):
+    """End a token before it expires (RFC 7009).
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
+    A client may revoke its own tokens, which are refused from then on. The response is the same
+    where there is nothing to revoke.
+    """
+
     renderer_classes = (JSONRenderer, TokenRequestPage)
 
-    @operations.revoke
+    @describe(takes="OwnToken", returns="Revocation")
     def post(self, request: Request) -> Response:
-        login = authenticate_client(request)
-        text = TokenSerializer.read(request.data)["token"]
-        try:
-            token = tokens.AccessToken(text)
-        except TokenError:
-            return Response({})
-        if token["sub"] == login.client.client_id:
-            tokens.revoke(token)
-            audit.record(
-                "token_revoked",
-                client=login.client.client_id,
-                address=limits.client_address(request._request),
-                jti=token["jti"],
-            )
+        login = self.authenticate_client(request)
+        tokens.revoke(parameters.read_token(request.data), login)
         return Response({})

@@ -5,6 +5,7 @@ a file that has been removed. Only `migrate` makes a file.
 """
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         self._opened = self._identity()
+        if self._opened is None and not self.is_in_memory_db():
+            name = self.settings_dict["NAME"]
+            raise sqlite3.OperationalError(
+                f"There is no database {name}; `manage.py migrate` makes it."
+            )
         return super().get_new_connection(conn_params)
 
     def fetch_rows(self, sql: str, params: Params) -> Rows:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
-from django.db import OperationalError, connections
+from django.db import connections
 
 
 class Command(migrate.Command):
@@ -29,11 +29,7 @@ def _postgresql_lock(database: Any) -> Iterator[None]:
     """
     keeper = database.copy()
     try:
-        try:
-            keeper.set_autocommit(False)
-        except OperationalError as error:
-            cause = str(error).partition("\n")[0]
-            raise CommandError(f"The database is unavailable: {cause}") from error
+        keeper.set_autocommit(False)
         with keeper.cursor() as cursor:
             for timeout in ("statement", "lock", "idle_in_transaction_session"):
                 cursor.execute(f"SET LOCAL {timeout}_timeout = 0")

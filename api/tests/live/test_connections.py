@@ -207,7 +207,7 @@ def test_cause_is_named_and_the_password_is_not(
 ) -> None:
     server = load.server
     server.database_url = postgresql.url(user=user, database=database)
-    told = f"unavailable: connection failed: .*FATAL:  {cause}"
+    told = f"connection failed: .*FATAL:  {cause}"
     with server.running():
         for _ in range(5):
             answer = log_in(server, load.client_id, load.secret)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api.serializers import parse_basic
+from api.client_authentication.secret import parse_basic
 from api.tests.support import fuzz_hooks
 from api.tests.support.server import Server
 
@@ -34,7 +34,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401"]
 """
 AUTHENTICATION = """
 [auth.openapi]
-basic = {{ username = "{client_id}", password = "{client_secret}" }}
+client_secret_basic = {{ username = "{client_id}", password = "{client_secret}" }}
 bearer = {{ bearer = "{access_token}" }}
 """
 

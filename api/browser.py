@@ -1,0 +1,69 @@
+"""A browser as a client: its cookie, the CSRF check, and what other sites have it send."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.middleware.csrf import CsrfViewMiddleware
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+
+from api.exceptions import AccessDenied, CSRFFailed, body
+from api.tokens import IssuedToken
+
+OWN_SITE = {"same-origin", "none"}  # `none` is the person: a bookmark, an address typed in
+
+
+def refuse_other_sites(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Middleware: refuse an unsafe request that a page of another site had the browser send.
+
+    Otherwise such a page could have its visitor's browser fail to log in, many times a second, and
+    so lock out everybody at the visitor's address. Programs do not send `Sec-Fetch-Site`.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        site = request.META.get("HTTP_SEC_FETCH_SITE", "none")
+        if site in OWN_SITE or request.method in SAFE_METHODS:
+            return get_response(request)
+        error = AccessDenied("Requests from pages of other sites are refused.")
+        return JsonResponse(body(error), status=error.status_code)
+
+    return middleware
+
+
+class _CSRFCheck(CsrfViewMiddleware):
+    def _reject(self, request: HttpRequest, reason: str) -> Any:
+        return reason
+
+
+def enforce_csrf(request: Request) -> None:
+    """Demand Django's CSRF token of an unsafe method. Raises `CSRFFailed`.
+
+    Our parsers read the body first, and Django looks for its token in what they returned. Its own
+    parsers would accept bodies that we refuse.
+    """
+    if request.method not in SAFE_METHODS:
+        request.data  # noqa: B018 (parses)
+    check = _CSRFCheck(lambda _request: None)  # type: ignore[arg-type]
+    check.process_request(request._request)
+    if check.process_view(request._request, enforce_csrf, (), {}):  # type: ignore[arg-type]
+        raise CSRFFailed
+
+
+def remember_token(response: HttpResponseBase, token: IssuedToken) -> None:
+    """Have the browser keep a token until it expires, where no script can read it."""
+    response.set_cookie(
+        settings.ACCESS_TOKEN_COOKIE,
+        token.text,
+        max_age=token.expires_in,
+        secure=settings.IS_HTTPS,
+        httponly=True,
+        samesite="Strict",
+    )
+
+
+def forget_token(response: HttpResponseBase) -> None:
+    response.delete_cookie(settings.ACCESS_TOKEN_COOKIE, samesite="Strict")

@@ -1,0 +1,92 @@
+"""A secret, in a Basic header or in the body (RFC 6749 §2.3.1)."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import unquote_plus
+
+from api import credentials
+from api.client_authentication.base import MalformedProofError
+from api.credentials import BadCredentialsError, Login
+from api.hashers import is_generated
+from api.parameters import CLIENT_ID, CLIENT_SECRET, ParameterError
+
+MALFORMED = "The Basic credentials are malformed."
+TWO_WAYS = "The client authenticates in two ways at once."
+
+
+@dataclass(frozen=True, slots=True)
+class SecretProof:
+    """The (client id, secret) pairs that a request can mean; one of them has to be right."""
+
+    readings: Sequence[tuple[str, str]]
+
+    @property
+    def client_ids(self) -> list[str]:
+        return [client_id for client_id, _ in self.readings]
+
+    @property
+    def is_slow(self) -> bool:
+        return not all(is_generated(secret) for _, secret in self.readings)
+
+    def verify(self, address: str) -> Login:
+        for client_id, secret in self.readings:
+            try:
+                return credentials.check(client_id, secret, address=address)
+            except BadCredentialsError as error:
+                refusal = error
+        raise refusal
+
+
+class Basic:
+    """The secret is in a Basic header (RFC 7617)."""
+
+    @staticmethod
+    def presents(authorization: str, parameters: Mapping[str, Any]) -> bool:
+        return authorization.partition(" ")[0].lower() == "basic"
+
+    @staticmethod
+    def read(authorization: str, parameters: Mapping[str, Any]) -> SecretProof:
+        proof = SecretProof(parse_basic(authorization.partition(" ")[2].strip(" ")))
+        if parameters.get("client_id") not in (None, "", *proof.client_ids):
+            raise MalformedProofError(TWO_WAYS)
+        return proof
+
+
+class Post:
+    """The secret is a parameter of the body."""
+
+    @staticmethod
+    def presents(authorization: str, parameters: Mapping[str, Any]) -> bool:
+        return parameters.get("client_secret") not in (None, "")
+
+    @staticmethod
+    def read(authorization: str, parameters: Mapping[str, Any]) -> SecretProof:
+        return SecretProof([(CLIENT_ID.require(parameters), CLIENT_SECRET.require(parameters))])
+
+
+def parse_basic(encoded: str) -> list[tuple[str, str]]:
+    """Return the (client id, secret) pairs that the credentials of a Basic header can mean.
+
+    RFC 6749 §2.3.1 has both form-urlencoded first, and many clients do not encode them. Where the
+    two readings differ and both are possible, both are returned, the standard's first.
+    Raises `MalformedProofError`.
+    """
+    try:
+        client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except ValueError:
+        raise MalformedProofError(MALFORMED) from None
+    readings: list[tuple[str, str]] = []
+    for decode in (partial(unquote_plus, errors="strict"), str):
+        try:
+            pair = {"client_id": decode(client_id), "client_secret": decode(secret)}
+            reading = CLIENT_ID.require(pair), CLIENT_SECRET.require(pair)
+        except (ValueError, ParameterError):
+            continue
+        if reading not in readings:
+            readings.append(reading)
+    if not readings:
+        raise MalformedProofError(MALFORMED)
+    return readings

@@ -1,0 +1,79 @@
+"""Whatever takes something from a client ends its tokens, by whichever of Django's ways it is done.
+
+Tokens say what a client may do, so they must not outlive it; and a client that is deactivated and
+activated again must not find its old tokens alive. `QuerySet.update` sends no signal: whoever uses
+it on these columns calls `tokens.revoke_all` too.
+"""
+
+from typing import Any
+
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
+from django.db.models.signals import m2m_changed, pre_delete, pre_save
+from django.dispatch import receiver
+
+from api import audit, tokens
+from api.models import RetiredSecret
+
+WATCHED = {"is_active", "is_staff", "is_superuser"}
+
+
+@receiver(m2m_changed, sender=User.groups.through)
+def end_tokens_that_name_a_lost_scope(
+    instance: User | Group, action: str, pk_set: set[int] | None, **_kwargs: Any
+) -> None:
+    if action not in {"pre_remove", "pre_clear"}:
+        return
+    if isinstance(instance, User):
+        tokens.revoke_all(User.objects.filter(pk=instance.pk))
+    else:
+        members = _members(instance)
+        tokens.revoke_all(members if pk_set is None else members.filter(pk__in=pk_set))
+
+
+@receiver(pre_delete, sender=Group)
+def end_tokens_that_name_a_deleted_scope(instance: Group, **_kwargs: Any) -> None:
+    tokens.revoke_all(_members(instance))
+
+
+@receiver(pre_save, sender=Group)
+def end_tokens_that_name_a_renamed_scope(instance: Group, *, raw: bool, **_kwargs: Any) -> None:
+    if not raw and Group.objects.filter(pk=instance.pk).exclude(name=instance.name).exists():
+        tokens.revoke_all(_members(instance))
+
+
+@receiver(pre_save)
+def end_what_a_client_loses(
+    sender: type[Any],
+    instance: User,
+    *,
+    raw: bool,
+    update_fields: frozenset[str] | None,
+    **_kwargs: Any,
+) -> None:
+    """End the tokens of a client that is deactivated, and all that one has that becomes staff."""
+    if raw or not issubclass(sender, User) or instance.pk is None:
+        return
+    if update_fields is not None and not WATCHED.intersection(update_fields):
+        return
+    rows = User.objects.filter(pk=instance.pk, is_staff=False, is_superuser=False)
+    if instance.is_staff or instance.is_superuser:
+        _end_client(rows, instance)
+    elif not instance.is_active:
+        tokens.revoke_all(rows.filter(is_active=True))
+
+
+def _end_client(rows: QuerySet[User], instance: User) -> None:
+    """End the secrets and tokens of a client that becomes staff: a program knows the secret."""
+    if not rows.exists():
+        return
+    tokens.revoke_all(rows)
+    RetiredSecret.objects.filter(client__in=rows).delete()
+    instance.password = make_password(None)
+    rows.update(password=instance.password)
+    audit.record("client_became_staff", client=instance.username)
+
+
+def _members(group: Group) -> QuerySet[User]:
+    return User.objects.filter(groups=group)
