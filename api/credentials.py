@@ -25,7 +25,8 @@ from rest_framework_simplejwt.settings import api_settings
 
 from api import audit
 from api.hashers import GeneratedSecretHasher, generate_secret, is_generated
-from api.models import Client, RetiredSecret, Standing, standing_for_login
+from api.models import Client, RetiredSecret
+from api.standing import ClientState, look_up_for_login
 
 INTROSPECT, REGISTER = "introspect", "register"  # the scopes that this service itself asks for
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
@@ -53,7 +54,7 @@ class ScopeNotGrantedError(Exception):
 class Login:
     """A client that presented a good secret, the stored hash of that, and where it called from."""
 
-    client: Standing
+    client: ClientState
     secret_hash: str
     address: str
 
@@ -90,7 +91,7 @@ def scopes() -> list[Group]:
 
 def current_scopes(client_id: str) -> set[str]:
     """Return the scopes that a client has at this moment; its token may name one that it had."""
-    return set(filter(is_scope, standing_for_login(client_id).groups))
+    return set(filter(is_scope, look_up_for_login(client_id).groups))
 
 
 def check(client_id: str, secret: str, *, address: str) -> Login:
@@ -101,9 +102,9 @@ def check(client_id: str, secret: str, *, address: str) -> Login:
     if "\0" in client_id + secret:
         # PBKDF2 takes a secret with NUL bytes appended for the secret itself.
         raise BadCredentialsError("malformed")
-    client = standing_for_login(client_id)
+    client = look_up_for_login(client_id)
     generated = is_generated(secret)
-    matched = _match(secret, client.secrets, generated=generated)
+    matched = _match(secret, client.secret_hashes, generated=generated)
     if not client.pk:
         raise BadCredentialsError("unknown client")
     if matched is None:
@@ -137,7 +138,7 @@ def _dummy_hash() -> str:
     return make_password("a secret that somebody might choose")
 
 
-def _upgrade(client: Standing, secret: str, encoded: str) -> str:
+def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
     """Replace an old or weaker hash of a chosen secret, and return the one that is stored now.
 
     The old hash stays as a retired one while the tokens obtained with it live. Of two logins at
@@ -167,9 +168,9 @@ def _upgrade(client: Standing, secret: str, encoded: str) -> str:
     return upgraded
 
 
-def _mark_used(client: Standing) -> None:
+def _mark_used(client: ClientState) -> None:
     """Note that a client logged in, at most once an hour; a login never fails for it."""
-    if client.recently_used:
+    if client.was_used_recently:
         return
     try:
         with _unless_locked():

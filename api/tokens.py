@@ -24,7 +24,8 @@ from rest_framework_simplejwt.settings import api_settings
 
 from api import audit, keys
 from api.credentials import INTROSPECT, Login
-from api.models import JTI_LENGTH, RevokedToken, TokenGeneration, standing_for_token
+from api.models import JTI_LENGTH, RevokedToken, TokenGeneration
+from api.standing import look_up_for_token
 
 FINGERPRINT_CLAIM = "secret_fp"
 MAX_LENGTH = 8 * 1024  # characters; ours have about 700, more with many scopes
@@ -204,15 +205,15 @@ def verify(text: str) -> AccessToken:
     obtained with still good, and the token not revoked.
     """
     token = read(text)
-    standing = standing_for_token(token["sub"], token["jti"])
-    if standing is None or not standing.is_active:
+    client = look_up_for_token(token["sub"], jti=token["jti"])
+    if client is None or not client.is_active:
         raise TokenError("The token has been revoked.")
     presented = token[FINGERPRINT_CLAIM].encode()
     secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     if not any(
-        hmac.compare_digest(presented, _fingerprint(key, stored, standing.generation).encode())
+        hmac.compare_digest(presented, _fingerprint(key, stored, client.generation).encode())
         for key in secret_keys
-        for stored in standing.secrets
+        for stored in client.secret_hashes
     ):
         raise TokenError("The token has been revoked.")
     return token

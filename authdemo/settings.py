@@ -245,10 +245,13 @@ def database() -> dict[str, Any]:
             options["init_command"] = "PRAGMA synchronous=NORMAL"
         case "django.db.backends.postgresql":
             config["ENGINE"] = "authdemo.postgresql"
+            config["DISABLE_SERVER_SIDE_CURSORS"] = True  # PgBouncer would lose them
+            options["server_side_binding"] = True
             options.setdefault("connect_timeout", 3)  # seconds
-            # The statements that come often are prepared by our backend, and no others: psycopg
-            # would end all that are prepared whenever it rolls back.
-            options["server_side_binding"], options["prepare_threshold"] = True, None
+            # Probes keep an idle connection known to a firewall, or find out that it died.
+            options.setdefault("keepalives_idle", 30)  # seconds
+            options.setdefault("keepalives_interval", 5)  # seconds
+            options.setdefault("keepalives_count", 3)
     return config
 
 

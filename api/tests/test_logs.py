@@ -104,7 +104,7 @@ def test_outage_is_logged_once_a_minute(
     def down(*args: Any) -> None:
         raise OperationalError("the database is down")
 
-    monkeypatch.setattr("api.credentials.standing_for_login", down)
+    monkeypatch.setattr("api.credentials.look_up_for_login", down)
     for _ in range(3):
         assert http.post("/login", credentials, format="json").status_code == 503
     records = [record for record in caplog.records if record.name == "api.exceptions"]

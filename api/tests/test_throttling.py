@@ -239,7 +239,7 @@ def test_login_that_met_a_fault_is_no_failure(
         raise OperationalError
 
     with monkeypatch.context() as patch:
-        patch.setattr("api.credentials.standing_for_login", fail)
+        patch.setattr("api.credentials.look_up_for_login", fail)
         assert {attempt(http, WRONG) for _ in range(LIMIT + 1)} == {503}
     assert attempt(http, chosen) == 200
 
