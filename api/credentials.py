@@ -94,33 +94,38 @@ def current_scopes(client_id: str) -> set[str]:
     return set(filter(is_scope, look_up_for_login(client_id).groups))
 
 
-def check(client_id: str, secret: str, *, address: str) -> Login:
-    """Return who these credentials belong to. The caller guards it: see `throttling/guard.py`.
+def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) -> Login:
+    """Return which client these credentials belong to, or who of the staff.
 
-    Raises `BadCredentialsError`.
+    The caller guards it: see `throttling/guard.py`. Raises `BadCredentialsError`.
     """
     if "\0" in client_id + secret:
         # PBKDF2 takes a secret with NUL bytes appended for the secret itself.
         raise BadCredentialsError("malformed")
-    client = look_up_for_login(client_id)
     generated = is_generated(secret)
-    matched = _match(secret, client.secret_hashes, generated=generated)
+    presented = GeneratedSecretHasher().encode(secret, "") if generated else ""
+    client = look_up_for_login(client_id, secret_hash=presented)
+    matched = _match(secret, presented, client.secret_hashes)
     if not client.pk:
         raise BadCredentialsError("unknown client")
     if matched is None:
         raise BadCredentialsError("wrong secret")
     if not client.is_active:
         raise BadCredentialsError("inactive client")
+    if client.is_staff != is_staff:
+        raise BadCredentialsError("not staff" if is_staff else "staff, and no client")
     if not generated:
         matched = _upgrade(client, secret, matched)
     _mark_used(client)
     return Login(client, matched, address)
 
 
-def _match(secret: str, stored: tuple[str, ...], *, generated: bool) -> str | None:
-    """Return which of the stored hashes is that of a secret, at one cost for each form."""
-    if generated:
-        presented = GeneratedSecretHasher().encode(secret, "")
+def _match(secret: str, presented: str, stored: tuple[str, ...]) -> str | None:
+    """Return which of the stored hashes is that of a secret, at one cost for each form.
+
+    `presented` is the hash of a generated secret, and empty for a chosen one.
+    """
+    if presented:
         return next((one for one in stored if constant_time_compare(one, presented)), None)
     prefix = f"{GeneratedSecretHasher.algorithm}$"
     # Two chosen secrets are never good at once: a rotation puts a generated one in the first place.

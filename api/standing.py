@@ -18,9 +18,9 @@ LAST_USED_PRECISION = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class ClientState:
-    """What the database says of a client at one moment.
+    """What the database says of a client, or of somebody of the staff, at one moment.
 
-    `pk` is 0 if there is no such client. `secret_hashes` are those that are good now: the
+    `pk` is 0 if there is no such row. `secret_hashes` are those that are good now: the
     current one, then the retired one in its grace period. `generation` counts how often all tokens
     of the client were revoked.
     """
@@ -30,6 +30,7 @@ class ClientState:
     is_active: bool
     secret_hashes: tuple[str, ...]
     generation: int
+    is_staff: bool = False
     groups: tuple[str, ...] = ()
     was_used_recently: bool = False
 
@@ -46,22 +47,25 @@ _TABLES = """
     LEFT JOIN api_tokengeneration AS generation ON generation.client_id = client.id
 """
 _LOGIN = f"""
-    SELECT {_COLUMNS}, client.last_login > %(recently)s AS was_used_recently, scope.name AS scope
+    SELECT {_COLUMNS}, client.last_login > %(recently)s AS was_used_recently, scope.name AS scope,
+        client.is_staff OR client.is_superuser AS is_staff
     FROM {_TABLES}
     LEFT JOIN auth_user_groups AS membership ON membership.user_id = client.id
+        AND %(secret_hash)s IN ('', client.password, retired.hash)
     LEFT JOIN auth_group AS scope ON scope.id = membership.group_id
     WHERE client.username = %(client_id)s
 """  # noqa: S608 (made of constants)
 _VERIFICATION = f"""
     SELECT {_COLUMNS}, EXISTS (SELECT 1 FROM api_revokedtoken WHERE jti = %(jti)s) AS is_revoked
     FROM {_TABLES}
-    WHERE client.username = %(client_id)s
+    WHERE client.username = %(client_id)s AND NOT client.is_staff AND NOT client.is_superuser
 """  # noqa: S608 (made of constants)
 
 # Dummy row for unknown clients, so that the response takes equally long.
 _UNKNOWN_CLIENT = {
     "pk": 0,
     "is_active": False,
+    "is_staff": False,
     "secret_hash": f"{GeneratedSecretHasher.algorithm}${64 * '-'}",
     "retired_hash": None,
     "generation": None,
@@ -70,17 +74,27 @@ _UNKNOWN_CLIENT = {
 }
 
 
-def look_up_for_login(client_id: str) -> ClientState:
-    """Return what a login needs to know of a client, its groups included.
+def look_up_for_login(client_id: str, *, secret_hash: str = "") -> ClientState:
+    """Return what a login needs to know of a client. An unknown one has a state whose `pk` is 0.
 
-    An unknown client has a state like any other, whose `pk` is 0.
+    If a `secret_hash` is given, groups are read only where it is one of the client's: how many they
+    are must not show in the time of a refusal. Beside a slow hash it does not show.
     """
     now = timezone.now()
-    times = {"now": _timestamp(now), "recently": _timestamp(now - LAST_USED_PRECISION)}
-    rows = _fetch(_LOGIN, {"client_id": client_id, **times}) or [_UNKNOWN_CLIENT]
-    groups = tuple(sorted(row["scope"] for row in rows if row["scope"]))
-    used = bool(rows[0]["was_used_recently"])
-    return _state(client_id, rows[0], groups=groups, was_used_recently=used)
+    params = {
+        "client_id": client_id,
+        "secret_hash": secret_hash,
+        "now": _timestamp(now),
+        "recently": _timestamp(now - LAST_USED_PRECISION),
+    }
+    rows = _fetch(_LOGIN, params) or [_UNKNOWN_CLIENT]
+    return _state(
+        client_id,
+        rows[0],
+        is_staff=bool(rows[0]["is_staff"]),
+        groups=tuple(sorted(row["scope"] for row in rows if row["scope"])),
+        was_used_recently=bool(rows[0]["was_used_recently"]),
+    )
 
 
 def look_up_for_token(client_id: str, *, jti: str) -> ClientState | None:

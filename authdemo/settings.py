@@ -395,6 +395,8 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        # Not the line that Django writes for each 4xx: a stranger could send 8 KiB of path in each.
+        "django.request": {"level": "ERROR"},
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
         **{name: {"filters": [f"once_a_minute/{name}"]} for name in REPETITIVE_LOGGERS},
         **{name: {"filters": ["brief", f"once_a_minute/{name}"]} for name in QUOTING_LOGGERS},

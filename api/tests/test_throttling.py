@@ -235,7 +235,7 @@ def test_success_takes_back_its_own_guesses_alone(http: APIClient, chosen: dict[
 def test_login_that_met_a_fault_is_no_failure(
     http: APIClient, chosen: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_args: object) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
         raise OperationalError
 
     with monkeypatch.context() as patch:
