@@ -19,7 +19,7 @@ from api import keys
 from api.client_authentication import METHODS
 from api.endpoints import endpoints
 from api.exceptions import Unavailable
-from api.openapi.operations import describe, document
+from api.openapi.operations import Describe, document
 from api.renderers import DocsPage, RootPage
 
 
@@ -35,7 +35,7 @@ class RootView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer, RootPage)
 
-    @describe(returns="Root")
+    @Describe(returns="Root")
     def get(self, request: Request) -> Response:
         names = [
             entry.name
@@ -52,7 +52,7 @@ class JWKSView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @describe(returns="JWKSet", errors=(Unavailable(),), cache_control=may_be_kept())
+    @Describe(returns="JWKSet", errors=(Unavailable(),), cache_control=may_be_kept())
     def get(self, request: Request) -> Response:
         return Response(keys.jwks(), headers={"Cache-Control": may_be_kept()})
 
@@ -64,24 +64,27 @@ class MetadataView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @describe(returns="Metadata")
+    @Describe(returns="Metadata")
     def get(self, request: Request) -> Response:
-        methods = list(METHODS)
-        return Response(
-            {
-                "issuer": settings.PUBLIC_URL,
-                "token_endpoint": settings.PUBLIC_URL + reverse("login"),
-                "token_endpoint_auth_methods_supported": methods,
-                "grant_types_supported": ["client_credentials"],
-                "response_types_supported": [],
-                "jwks_uri": settings.PUBLIC_URL + reverse("jwks"),
-                "registration_endpoint": settings.PUBLIC_URL + reverse("register"),
-                "introspection_endpoint": settings.PUBLIC_URL + reverse("introspect"),
-                "introspection_endpoint_auth_methods_supported": methods,
-                "revocation_endpoint": settings.PUBLIC_URL + reverse("revoke"),
-                "revocation_endpoint_auth_methods_supported": methods,
-            }
-        )
+        return Response(metadata())
+
+
+def metadata() -> dict[str, str | list[str]]:
+    """Return what RFC 8414 §2 asks for; the methods are those of `client_authentication`."""
+    methods = list(METHODS)
+    return {
+        "issuer": settings.PUBLIC_URL,
+        "token_endpoint": settings.PUBLIC_URL + reverse("login"),
+        "token_endpoint_auth_methods_supported": methods,
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": [],
+        "jwks_uri": settings.PUBLIC_URL + reverse("jwks"),
+        "registration_endpoint": settings.PUBLIC_URL + reverse("register"),
+        "introspection_endpoint": settings.PUBLIC_URL + reverse("introspect"),
+        "introspection_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint": settings.PUBLIC_URL + reverse("revoke"),
+        "revocation_endpoint_auth_methods_supported": methods,
+    }
 
 
 class SchemaView(APIView):
@@ -96,7 +99,7 @@ class SchemaView(APIView):
         OpenApiYamlRenderer,
     )
 
-    @describe(returns="Document")
+    @Describe(returns="Document")
     def get(self, request: Request) -> Response:
         return Response(document())
 
