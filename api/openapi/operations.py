@@ -2,7 +2,7 @@
 
 `AutoSchema` derives it from the view: the id from the URL's name, summary and description from the
 docstring, the tag from the module, security and errors from the authentication and permission
-classes. `describe` adds what these cannot tell. Errors are instances of the exceptions themselves,
+classes. `Describe` adds what these cannot tell. Errors are instances of the exceptions themselves,
 so their status, code, sentence and headers are those that are sent.
 """
 
@@ -59,9 +59,9 @@ def document() -> dict[str, Any]:
     return generated
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What neither a view's classes nor its docstrings say of one of its methods."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Describe:
+    """A decorator for a view's method. `returns` and `takes` name components."""
 
     returns: str = ""
     takes: str = ""
@@ -69,23 +69,9 @@ class Description:
     errors: tuple[APIError, ...] = ()
     cache_control: str = NO_STORE
 
-
-def describe(
-    *,
-    returns: str,
-    takes: str = "",
-    status: int = HTTPStatus.OK,
-    errors: tuple[APIError, ...] = (),
-    cache_control: str = NO_STORE,
-) -> Callable[[Method], Method]:
-    """Return a decorator for a view's method. `returns` and `takes` name components."""
-
-    def decorate(method: Method) -> Method:
-        described = Description(returns, takes, status, errors, cache_control)
-        method.description = described  # type: ignore[attr-defined]
+    def __call__(self, method: Method) -> Method:
+        method.described = self  # type: ignore[attr-defined]
         return method
-
-    return decorate
 
 
 class AutoSchema(openapi.AutoSchema):
@@ -96,8 +82,8 @@ class AutoSchema(openapi.AutoSchema):
         return getattr(self.view, self.method.lower())
 
     @property
-    def described(self) -> Description:
-        return getattr(self.handler, "description", Description())
+    def described(self) -> Describe:
+        return getattr(self.handler, "described", Describe())
 
     def is_excluded(self) -> bool:
         return self.method not in self.view.allowed_methods

@@ -7,7 +7,7 @@ from rest_framework.views import APIView
 
 from api import tokens
 from api.authentication import BearerAuthentication
-from api.openapi.operations import describe
+from api.openapi.operations import Describe
 from api.views.base import FixedHeadersView
 
 
@@ -17,7 +17,7 @@ class PublicView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
-    @describe(returns="Message")
+    @Describe(returns="Message")
     def get(self, request: Request) -> Response:
         return Response({"message": "Welcome to the public area :)"})
 
@@ -28,7 +28,7 @@ class PrivateView(FixedHeadersView):
     authentication_classes = (BearerAuthentication,)
     permission_classes = (IsAuthenticated,)
 
-    @describe(returns="Private")
+    @Describe(returns="Private")
     def get(self, request: Request) -> Response:
         token: tokens.AccessToken = request.auth  # type: ignore[assignment]
         return Response(

@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 
 from api import health
 from api.exceptions import Unavailable
-from api.openapi.operations import describe
+from api.openapi.operations import Describe
 
 
 class LivezView(APIView):
@@ -18,7 +18,7 @@ class LivezView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @describe(returns="Status")
+    @Describe(returns="Status")
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
 
@@ -30,7 +30,7 @@ class ReadyzView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @describe(returns="Status", errors=(Unavailable(),))
+    @Describe(returns="Status", errors=(Unavailable(),))
     def get(self, request: Request) -> Response:
         health.check_readiness()
         return Response({"status": "ok"})

@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 from api import parameters, tokens
 from api.browser import enforce_csrf, forget_token, remember_token
 from api.exceptions import InvalidScope, UnsupportedGrantType
-from api.openapi.operations import describe
+from api.openapi.operations import Describe
 from api.parsers import JSONParser
 from api.renderers import SignInPage, TokenRequestPage, is_page, local_path
 from api.views.base import ClientView
@@ -26,7 +26,7 @@ class LoginView(ClientView):
 
     renderer_classes = (JSONRenderer, SignInPage)
 
-    @describe(takes="Login", returns="AccessToken", errors=(UnsupportedGrantType(), InvalidScope()))
+    @Describe(takes="Login", returns="AccessToken", errors=(UnsupportedGrantType(), InvalidScope()))
     def post(self, request: Request) -> HttpResponseBase:
         media_type = request.content_type.partition(";")[0].strip().lower()
         is_json = media_type == JSONParser.media_type
@@ -79,7 +79,7 @@ class IntrospectView(ClientView):
 
     renderer_classes = (JSONRenderer, TokenRequestPage)
 
-    @describe(takes="OwnToken", returns="Introspection")
+    @Describe(takes="OwnToken", returns="Introspection")
     def post(self, request: Request) -> Response:
         login = self.authenticate_client(request)
         claims = tokens.inspect(parameters.read_token(request.data), login)
@@ -97,7 +97,7 @@ class RevokeView(ClientView):
 
     renderer_classes = (JSONRenderer, TokenRequestPage)
 
-    @describe(takes="OwnToken", returns="Revocation")
+    @Describe(takes="OwnToken", returns="Revocation")
     def post(self, request: Request) -> Response:
         login = self.authenticate_client(request)
         tokens.revoke(parameters.read_token(request.data), login)
