@@ -32,6 +32,7 @@ from api.credentials import (
 from api.hashers import GeneratedSecretHasher, generate_secret
 from api.models import Client, RetiredSecret
 from api.standing import look_up_for_login
+from api.tests.support.responses import is_good
 
 pytestmark = pytest.mark.django_db
 
@@ -90,12 +91,6 @@ def log_in(http: APIClient, client_id: str, secret: str) -> str | None:
     assert response.status_code in {200, 401}
     token: str | None = response.data.get("access_token")
     return token
-
-
-def is_good(http: APIClient, token: str | None) -> bool:
-    response = http.get("/private", headers={"Authorization": f"Bearer {token}"})
-    assert response.status_code in {200, 401}
-    return bool(response.status_code == 200)
 
 
 # Which secrets are good

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from api.credentials import rotate_secret
 from api.models import Client, RetiredSecret
-from api.tests.support.responses import bearer
+from api.tests.support.responses import is_good
 
 PASSWORD = "a good password"
 USERS, GROUPS = "/admin/auth/user/", "/admin/auth/group/"
@@ -22,10 +22,6 @@ def admin(db: None) -> Browser:
     browser = Browser()
     browser.force_login(User.objects.create_superuser("boss", password=PASSWORD))
     return browser
-
-
-def is_good(http: APIClient, token: str) -> bool:
-    return http.get("/private", headers=bearer(token)).status_code == 200
 
 
 def group_of(client: Client) -> Group:
