@@ -8,7 +8,8 @@ from typing import Any
 
 from api import tokens
 from api.credentials import Login
-from api.models import Client, Standing
+from api.models import Client
+from api.standing import ClientState
 
 ISSUED_AT = 1795472068
 ACCESS_TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Imx4UXd2ZzBqbXpHWDFQZlZ3TmpieE5"  # noqa: S105 (cut off)
@@ -18,7 +19,9 @@ SCOPES = ("read", "write")
 
 def claims() -> dict[str, Any]:
     """Return the claims that a token shows, each made by its line of `tokens.CLAIMS`."""
-    client = Standing("reporting", is_active=True, secrets=("",), generation=0, groups=SCOPES)
+    client = ClientState(
+        "reporting", pk=1, is_active=True, secret_hashes=("",), generation=0, groups=SCOPES
+    )
     grant = tokens.Grant(Login(client, "", ""), SCOPES, ISSUED_AT)
     made = {name: claim.value(grant) for name, claim in tokens.CLAIMS.items()}
     del made[tokens.FINGERPRINT_CLAIM]

@@ -450,14 +450,14 @@ def test_public_page_needs_no_database(
     browser: Browser, get_token: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser.cookies["access_token"] = get_token()
-    monkeypatch.setattr(tokens, "standing_for_token", _unavailable)
+    monkeypatch.setattr(tokens, "look_up_for_token", _unavailable)
     response = browser.get("/public")
     assert response.status_code == 200
     assert not response.cookies  # the token may well be good
     assert browser.get("/private").status_code == 503
 
 
-def _unavailable(*args: Any) -> None:
+def _unavailable(*args: Any, **kwargs: Any) -> None:
     from django.db import OperationalError
 
     raise OperationalError("the database is down")

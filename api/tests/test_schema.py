@@ -192,3 +192,14 @@ def test_docs_page_refuses_in_the_one_shape(http: APIClient, method: str) -> Non
         "error": "invalid_request",
         "error_description": "This method is not allowed here.",
     }
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/yaml", "application/vnd.oai.openapi+json"])
+def test_document_is_rendered_once_for_each_media_type(
+    http: APIClient, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    first = http.get("/schema", headers={"Accept": accept})
+    monkeypatch.setattr("api.views.discovery.document", None)
+    again = http.get("/schema", headers={"Accept": accept})
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again["Content-Type"] == first["Content-Type"]

@@ -32,5 +32,5 @@ class ReadyzView(APIView):
 
     @Describe(returns="Status", errors=(Unavailable(),))
     def get(self, request: Request) -> Response:
-        health.demand_readiness()
+        health.check_readiness()
         return Response({"status": "ok"})
