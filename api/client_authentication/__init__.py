@@ -16,7 +16,8 @@ from api.credentials import BadCredentialsError, Login
 from api.throttling.address import client_address
 from api.throttling.guard import TooManyFailuresError, guard
 
-METHODS: dict[str, type[Method]] = {"client_secret_basic": Basic, "client_secret_post": Post}
+DEFAULT_METHOD = "client_secret_basic"  # of a client that is registered (RFC 7591 §2)
+METHODS: dict[str, type[Method]] = {DEFAULT_METHOD: Basic, "client_secret_post": Post}
 
 
 def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
@@ -25,9 +26,9 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
     Raises `MalformedProofError` or `ParameterError` unless the request presents one proof,
     `BadCredentialsError` if that is wrong, and `TooManyFailuresError`.
     """
-    if request.GET.keys() & {"client_id", "client_secret"}:
+    if request.META.get("QUERY_STRING") and request.GET.keys() & {"client_id", "client_secret"}:
         raise MalformedProofError("Credentials do not belong in the URL.")
-    authorization = request.headers.get("Authorization", "")
+    authorization = request.META.get("HTTP_AUTHORIZATION", "")
     used = [method for method in METHODS.values() if method.presents(authorization, parameters)]
     if len(used) > 1:
         raise MalformedProofError(TWO_WAYS)

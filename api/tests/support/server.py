@@ -11,7 +11,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
+# A token that `foo` got a lifetime ago, and that expires at this moment.
+EXPIRED_TOKEN = """
+from datetime import timedelta
+import time_machine
+from django.utils import timezone
+from rest_framework.test import APIClient
+from api.tokens import LIFETIME
+
+with time_machine.travel(timezone.now() - timedelta(seconds=LIFETIME)):
+    foo = {"client_id": "foo", "client_secret": "bar"}
+    response = APIClient(HTTP_HOST="localhost").post("/login", foo, format="json")
+print(response.data["access_token"])
+"""
 PROJECT = Path(__file__).resolve().parent.parent.parent.parent
 GRANIAN = ("-m", "granian", "--interface", "wsgi", "authdemo.wsgi:application")
 
@@ -47,7 +61,8 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        names = ("PATH", "HOME", "ACCESS_TOKEN_LIFETIME")
+        inherited = {name: os.environ[name] for name in names if name in os.environ}
         own = {
             "PUBLIC_URL": self.url,
             "DATABASE_URL": self.database_url,
@@ -55,19 +70,31 @@ class Server:
         }
         return inherited | own | self.extra
 
-    def manage(self, *arguments: str) -> str:
-        """Run a management command and return what it printed."""
-        done = subprocess.run(
+    def run(
+        self, *arguments: str, stdout: int | IO[str] = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a management command, whatever comes of it."""
+        return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=PROJECT,
             env=self.environment,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
             text=True,
             timeout=60,
             check=False,
         )
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command and return what it printed."""
+        done = self.run(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def shell(self, code: str) -> str:
+        """Run code in a shell of Django's and return what it printed."""
+        return self.manage("shell", "--verbosity", "0", "--command", code).strip()
 
     def race(self, code: str, processes: int) -> list[str]:
         """Run code in processes that begin together, once Django is set up; return their lines.
