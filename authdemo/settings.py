@@ -369,7 +369,7 @@ LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CR
 LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
 # A stranger or an outage could flood the log through these. A logger's filters see only its own
 # lines, not those of the loggers below it, so each name is complete.
-REPETITIVE_LOGGERS = ("api.exceptions", "api.throttling", "authdemo.postgresql")
+REPETITIVE_LOGGERS = ("api.credentials", "api.exceptions", "api.keys", "api.throttling")
 QUOTING_LOGGERS = tuple(  # for requests that Django refuses, with a traceback
     f"django.security.{name}"
     for name in ("DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent")
