@@ -98,7 +98,7 @@ class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return TemplateResponse(request, "admin/api/signingkey/rotate.html", context)
         try:
             key = keys.rotate(immediately=immediately)
-        except (keys.RotationPendingError, keys.ForeignKeyError) as error:
+        except (keys.RotationPendingError, keys.UndecryptableKeyError) as error:
             messages.error(request, str(error))
         else:
             self.log_addition(request, key, "Made; all others ended." if immediately else "Made.")

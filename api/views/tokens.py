@@ -32,7 +32,7 @@ class LoginView(ClientView):
         is_json = media_type == JSONParser.media_type
         scope = parameters.read_scope(request.data, is_json=is_json)
         login = self.authenticate_client(request)
-        token = tokens.issue(login, login.narrow(scope))
+        token = tokens.issue(login, login.select_scopes(scope))
         if not is_page(request):
             return Response(token_response(token))
         destination = local_path(request.query_params.get("next", ""))

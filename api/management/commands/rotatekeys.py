@@ -21,7 +21,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             key = keys.rotate(immediately=options["now"])
-        except (keys.RotationPendingError, keys.ForeignKeyError) as error:
+        except (keys.RotationPendingError, keys.UndecryptableKeyError) as error:
             raise CommandError(str(error)) from error
         audit.record("key_rotated", kid=key.kid, algorithm=key.algorithm)
         self.stdout.write(f"{key.algorithm} key {key.kid} signs from {key.signs_from.isoformat()}")
