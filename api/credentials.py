@@ -165,9 +165,7 @@ def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
                 defaults={
                     "hash": encoded,
                     "replaced_by": upgraded,
-                    "expires_at": timezone.now()
-                    + api_settings.ACCESS_TOKEN_LIFETIME
-                    + UPGRADE_MARGIN,
+                    "expires_at": timezone.now() + grace,
                 },
             )
     except Error:

@@ -315,7 +315,7 @@ def test_rotation_page_that_is_sent_twice_rotates_once(
     response = admin.post(page_of(client_row, "rotate"), data, follow=True)
     assert response.redirect_chain == [(page_of(client_row, "rotate"), 302)]
     assert [str(message) for message in response.context["messages"]] == [
-        "The secret of reporting has just been changed. Nothing was done now."
+        "The secret of reporting has just been changed. It was not rotated again."
     ]
     assert logs_in(http, "reporting", secret)
     assert logs_in(http, "reporting", credentials["client_secret"])
@@ -325,7 +325,7 @@ def test_rotation_page_that_is_sent_twice_rotates_once(
 def test_rotation_page_tells_which_secret_it_will_end(admin: Browser, client_row: Client) -> None:
     warning = "It ends when you rotate"
     assert warning not in admin.get(page_of(client_row, "rotate")).content.decode()
-    assert "none is good" in admin.get(page_of(client_row)).content.decode()
+    assert "none in its grace period" in admin.get(page_of(client_row)).content.decode()
     credentials_module.rotate_secret(client_row, grace=timedelta(hours=1))
     assert warning in admin.get(page_of(client_row, "rotate")).content.decode()
     assert "good until" in admin.get(page_of(client_row)).content.decode()
