@@ -1,4 +1,4 @@
-"""Read rows by Django's ordinary cursor, from either database."""
+"""Read rows through Django's cursor, from SQLite or PostgreSQL."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 Params = Mapping[str, str]  # for placeholders such as `%(name)s`
-Rows = list[dict[str, Any]]  # by the names of their columns
+Rows = list[dict[str, Any]]  # by column name
 
 
 def fetch_by_cursor(database: BaseDatabaseWrapper, sql: str, params: Params) -> Rows:

@@ -222,7 +222,7 @@ def test_added_client_has_a_secret_that_its_page_alone_shows(
     assert re.fullmatch(r"[0-9a-f-]{36}", client.username)
     assert (client.first_name, client.is_active) == ("Billing", True)
     assert list(client.groups.all()) == [read]
-    assert "it will not be shown again" in response.content.decode()
+    assert "It is not shown again" in response.content.decode()
     assert logs_in(http, client.username, secret)
     assert audit_log[0] == (
         f'client_created client="{client.username}" staff="boss" address="127.0.0.1"'

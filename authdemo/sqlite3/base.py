@@ -1,7 +1,7 @@
 """Django's SQLite backend, for a file that may be removed at any moment.
 
-SQLite itself would make an empty database where the file is missing, and go on reading and writing
-a file that has been removed. Only `migrate` makes a file.
+SQLite itself would create an empty database if the file is missing, and keep using a file that has
+been removed. Here only `migrate` creates the file.
 """
 
 import os
@@ -15,11 +15,11 @@ from authdemo.rows import Params, Rows, fetch_by_cursor
 
 
 class DatabaseFeatures(features.DatabaseFeatures):
-    supports_json_field = True  # Django would open the database to find out, in every command
+    supports_json_field = True  # Django would open the database in every command to find out
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Opens a file that is there, and goes on with it only while it is."""
+    """Opens only an existing file, and reconnects if the file was removed or replaced."""
 
     features_class = DatabaseFeatures
     _opened: tuple[int, int] | None = None
@@ -36,21 +36,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self._opened is None and not self.is_in_memory_db():
             name = self.settings_dict["NAME"]
             raise sqlite3.OperationalError(
-                f"There is no database {name}; `manage.py migrate` makes it."
+                f"There is no database {name}; `manage.py migrate` creates it."
             )
         return super().get_new_connection(conn_params)
 
     def fetch_rows(self, sql: str, params: Params) -> Rows:
-        """Return the rows of a read, as the other backend does."""
+        """Return the rows of a read."""
         return fetch_by_cursor(self, sql, params)
 
     def is_usable(self) -> bool:
         return self._opened == self._identity()
 
     def _identity(self) -> tuple[int, int] | None:
-        """Return what tells one file from the next; `None` for one in memory, or none at all."""
+        """Return the identity of the file, or `None` if it is missing or in memory."""
         try:
-            status = os.stat(self.settings_dict["NAME"])  # noqa: PTH116 (at each request)
+            status = os.stat(self.settings_dict["NAME"])  # noqa: PTH116 (faster; runs at each request)
         except OSError:
             return None
         return status.st_dev, status.st_ino

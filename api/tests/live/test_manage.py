@@ -35,7 +35,7 @@ def database(service: Server) -> Path:
 
 
 def no_database(service: Server) -> str:
-    return f"There is no database {database(service)}; `manage.py migrate` makes it.\n"
+    return f"There is no database {database(service)}; `manage.py migrate` creates it.\n"
 
 
 def log_in(service: Server, client_id: str, secret: str) -> int:

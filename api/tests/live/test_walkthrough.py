@@ -80,7 +80,7 @@ def test_five_commands_do_what_the_walk_through_says(tmp_path: Path) -> None:
     ("setting", "value", "complaint"),
     [
         ("IS_LOCAL", False, "PUBLIC_URL must be local"),
-        ("IS_HTTPS", True, "PUBLIC_URL must be http://localhost:PORT"),
+        ("IS_HTTPS", True, "set PUBLIC_URL to http://localhost:PORT"),
     ],
 )
 def test_demo_refuses_an_address_that_it_cannot_serve(
