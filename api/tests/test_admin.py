@@ -157,7 +157,7 @@ def test_list_takes_as_many_queries_for_many_clients_as_for_few(admin: Browser) 
 def test_list_ends_at_its_bound_and_says_so(
     admin: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_list, "LISTED", 3)
+    monkeypatch.setattr(client_list, "MAX_LISTED", 3)
     for number in range(5):
         credentials_module.create_client(f"client-{number}")
     page = admin.get(LIST).content.decode()

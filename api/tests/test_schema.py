@@ -141,6 +141,12 @@ def test_document_follows_the_registration_policy(http: APIClient, settings: Set
     assert http.post("/register").json()["error"] == "missing_token"
 
 
+def test_blank_metadata_is_accepted_as_documented(http: APIClient, db: None) -> None:
+    blank = {"client_name": "", "scope": ""}
+    validate(blank, document()["components"]["schemas"]["Registration"])
+    assert http.post("/register", blank, format="json").status_code == 201
+
+
 def test_examples_are_as_documented() -> None:
     for _, _, operation in operations():
         answers = list(operation["responses"].values())

@@ -5,6 +5,7 @@ import http.client
 import io
 import json
 import socket
+import time
 from ast import literal_eval
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -182,6 +183,16 @@ def test_no_codec_of_a_caller_is_looked_up(
     sent |= {"HTTP_COOKIE": f"csrftoken={'a' * 32}", header: value}
     respond(path, **sent)
     assert looked_up == []
+
+
+@pytest.mark.parametrize("piece", ["\\", "\\a", '\\"'])
+@pytest.mark.parametrize("path", ["/livez", "/admin/login/"])
+@pytest.mark.django_db
+def test_no_cookie_takes_long(path: str, piece: str) -> None:
+    value = piece * (16_384 // len(piece))
+    began = time.thread_time()
+    respond(path, HTTP_COOKIE=f'sessionid="{value}"')
+    assert time.thread_time() - began < 0.1, "Python's own parser takes seconds"
 
 
 LONG = f"http://localhost/{'x' * 100_000}"

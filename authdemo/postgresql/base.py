@@ -17,11 +17,10 @@ from django.core.signals import request_started
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
-from django.db.backends.utils import CursorWrapper
 from django.utils.asyncio import async_unsafe
 
 from authdemo.postgresql.connection import Connection, breaker
-from authdemo.rows import Params, Rows, fetch_by_cursor
+from authdemo.rows import Params, Rows, fetch_by_cursor, is_instrumented
 
 DEADLINE = 3.0  # seconds for one answer
 
@@ -95,13 +94,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _is_instrumented(self) -> bool:
         """Tell whether a tool, such as a tracer, observes the statements of Django's cursors."""
-        return bool(
-            self.queries_logged
-            or self.execute_wrappers
-            or "cursor" in vars(self)  # Django Debug Toolbar, and Django's own tests
-            or hasattr(CursorWrapper.execute, "__wrapped__")  # Sentry
-            or self.connection.cursor_factory is not self._cursor_factory  # OpenTelemetry
-        )
+        other_cursors = self.connection.cursor_factory is not self._cursor_factory  # OpenTelemetry
+        return other_cursors or is_instrumented(self)
 
     def is_usable(self) -> bool:
         return isinstance(self.connection, Connection) and self.connection.is_alive()

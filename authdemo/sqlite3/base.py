@@ -6,12 +6,19 @@ been removed. Here only `migrate` creates the file.
 
 import os
 import sqlite3
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from django.db.backends.sqlite3 import base, features
 
-from authdemo.rows import Params, Rows, fetch_by_cursor
+from authdemo.rows import Params, Rows, fetch_by_cursor, is_instrumented, read_rows
+
+
+@lru_cache(maxsize=16)  # the statements of standing.py
+def _named(sql: str, params: tuple[str, ...]) -> str:
+    """Write placeholders such as `%(name)s` as SQLite's `:name`."""
+    return sql % {name: f":{name}" for name in params}
 
 
 class DatabaseFeatures(features.DatabaseFeatures):
@@ -41,8 +48,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return super().get_new_connection(conn_params)
 
     def fetch_rows(self, sql: str, params: Params) -> Rows:
-        """Return the rows of a read."""
-        return fetch_by_cursor(self, sql, params)
+        """Return the rows of a read.
+
+        It bypasses Django's cursor, which costs 2 % of /login and 5 % of /private. It uses that
+        cursor in a transaction and if something instruments the cursors.
+        """
+        self.validate_thread_sharing()
+        self.close_if_health_check_failed()
+        self.ensure_connection()
+        if self.in_atomic_block or is_instrumented(self):
+            return fetch_by_cursor(self, sql, params)
+        with self.wrap_database_errors:
+            return read_rows(self.connection.execute(_named(sql, tuple(params)), params))
 
     def is_usable(self) -> bool:
         return self._opened == self._identity()
