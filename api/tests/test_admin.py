@@ -323,7 +323,7 @@ def test_rotation_page_that_is_sent_twice_rotates_once(
 
 
 def test_rotation_page_tells_which_secret_it_will_end(admin: Browser, client_row: Client) -> None:
-    warning = "It ends when you rotate"
+    warning = "If you rotate, it ends at once"
     assert warning not in admin.get(page_of(client_row, "rotate")).content.decode()
     assert "none in its grace period" in admin.get(page_of(client_row)).content.decode()
     credentials_module.rotate_secret(client_row, grace=timedelta(hours=1))
