@@ -1,4 +1,4 @@
-"""Read rows by Django's ordinary cursor, from either database."""
+"""Read rows as dictionaries, from SQLite or PostgreSQL."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 Params = Mapping[str, str]  # for placeholders such as `%(name)s`
-Rows = list[dict[str, Any]]  # by the names of their columns
+Rows = list[dict[str, Any]]  # by column name
 
 
 def fetch_by_cursor(database: BaseDatabaseWrapper, sql: str, params: Params) -> Rows:
@@ -22,8 +22,8 @@ def read_rows(cursor: Any) -> Rows:
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def is_watched(database: BaseDatabaseWrapper) -> bool:
-    """Tell whether somebody looks at what goes through Django's cursors."""
+def is_instrumented(database: BaseDatabaseWrapper) -> bool:
+    """Tell whether a tool, such as a tracer, observes the statements of Django's cursors."""
     return bool(
         database.queries_logged
         or database.execute_wrappers

@@ -208,7 +208,7 @@ def test_each_revocation_takes_some_expired_ones_away(
     then = timezone.now() - timedelta(minutes=1)
     RevokedToken.objects.bulk_create(
         RevokedToken(jti=f"old-{number}", expires_at=then)
-        for number in range(tokens.SWEPT_AT_ONCE + 2)
+        for number in range(tokens.DELETED_AT_ONCE + 2)
     )
     token = get_token()
     for left in (2, 0):

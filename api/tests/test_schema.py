@@ -190,7 +190,7 @@ def test_docs_page_refuses_in_the_one_shape(http: APIClient, method: str) -> Non
     assert response.status_code == 405
     assert response.json() == {
         "error": "invalid_request",
-        "error_description": "This method is not allowed here.",
+        "error_description": "This path does not support the method; see the Allow header.",
     }
 
 
