@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line for this project."""
+"""Django's command line for this project; a command that cannot go on says why in one line."""
 
 import os
 import sys
@@ -7,19 +7,42 @@ import sys
 try:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db import DatabaseError, connection
 except ModuleNotFoundError:
     sys.exit(
         "Django is not installed for this Python: activate the virtual environment, "
-        "or run `pip install -r requirements.txt`."
+        "or run `pip install -r authdemo/requirements.txt`."
     )
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "authdemo.settings")
     try:
+        "".join(sys.argv).encode()
+    except UnicodeEncodeError:
+        sys.exit("The arguments must be UTF-8.")
+    try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))
+    except DatabaseError as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(explain(error))
+
+
+def explain(error: DatabaseError) -> str:
+    """Return what the database said, and what to do where it is older than the code."""
+    from django.db.migrations.executor import MigrationExecutor  # 0.1 s, for this alone
+
+    first_line = str(error).partition("\n")[0]
+    try:
+        executor = MigrationExecutor(connection)
+        lacks_migrations = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:  # it cannot be asked, as `error` says
+        lacks_migrations = []
+    remedy = "; run `manage.py migrate`." if lacks_migrations else ""
+    return f"{type(error).__name__}: {first_line}{remedy}"
 
 
 if __name__ == "__main__":

@@ -333,7 +333,7 @@ def test_manage_without_django_says_what_to_do() -> None:
     assert done.returncode == 1
     assert done.stderr == (
         "Django is not installed for this Python: activate the virtual environment, "
-        "or run `pip install -r requirements.txt`.\n"
+        "or run `pip install -r authdemo/requirements.txt`.\n"
     )
 
 

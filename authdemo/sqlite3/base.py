@@ -5,6 +5,7 @@ a file that has been removed. Only `migrate` makes a file.
 """
 
 import os
+import sqlite3
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         self._opened = self._identity()
+        if self._opened is None and not self.is_in_memory_db():
+            name = self.settings_dict["NAME"]
+            raise sqlite3.OperationalError(
+                f"There is no database {name}; `manage.py migrate` makes it."
+            )
         return super().get_new_connection(conn_params)
 
     def create_cursor(self, name: str | None = None) -> Any:

@@ -1,14 +1,15 @@
 """Make a client and print its credentials, which are shown this once."""
 
-import json
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from api import audit
 from api.credentials import create_client
+from api.management.output import print_credentials
 
 
 class Command(BaseCommand):
@@ -20,16 +21,19 @@ class Command(BaseCommand):
         parser.add_argument("--scope", action="append", default=[], help="may be given repeatedly")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["client_id"] == "":
+            raise CommandError("The client id is empty; leave it out to have one generated.")
         try:
-            client, secret = create_client(
-                options["client_id"], name=options["name"], scopes=options["scope"]
-            )
+            with transaction.atomic():
+                client, secret = create_client(
+                    options["client_id"], name=options["name"], scopes=options["scope"]
+                )
+                print_credentials(
+                    self.stdout,
+                    client_id=client.username,
+                    client_secret=secret,
+                    scope=" ".join(sorted(options["scope"])),
+                )
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
         audit.record("client_created", client=client.username)
-        shown = {
-            "client_id": client.username,
-            "client_secret": secret,
-            "scope": " ".join(sorted(options["scope"])),
-        }
-        self.stdout.write(json.dumps(shown))

@@ -7,12 +7,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
 from api.credentials import create_client
-from api.models import Client
 
 CLIENT_ID, CLIENT_SECRET = "foo", "bar"
 STAFF = "admin"
@@ -22,34 +23,62 @@ class Command(BaseCommand):
     help = "Migrates, makes client foo with secret bar and a staff account, and runs the server."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        url = settings.PUBLIC_URL
         if not settings.IS_LOCAL:
             raise CommandError("The demo's secret is no secret: PUBLIC_URL must be local.")
-        port = urlsplit(settings.PUBLIC_URL).port or 8000
-        with socket.socket() as caller:
-            if caller.connect_ex(("127.0.0.1", port)) == 0:
-                raise CommandError(
-                    f"Port {port} is taken; PUBLIC_URL=http://localhost:PORT chooses another."
-                )
+        if settings.IS_HTTPS:
+            raise CommandError(
+                "The demo serves no https: PUBLIC_URL must be http://localhost:PORT."
+            )
+        address = urlsplit(url)
+        host, port = str(address.hostname), address.port or 80
+        if _answers(host, port):
+            raise CommandError(
+                f"Port {port} is taken; PUBLIC_URL=http://localhost:PORT chooses another."
+            )
+        self._say(f"Migrating the database {connection.settings_dict['NAME']}.")
         call_command("migrate", verbosity=0)
-        if not Client.objects.filter(username=CLIENT_ID).exists():
-            create_client(CLIENT_ID, name="Demo", secret=CLIENT_SECRET)
-        url = settings.PUBLIC_URL
+        self._make_client()
+        password = self._make_staff()
         credentials = json.dumps({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET})
-        lines = [
-            f"Open {url}/ in a browser, or try:",
+        self._say(
+            f"Serving {url}/; open it in a browser, or try:",
             f"  curl {url}/public",
             "  curl --header 'Content-Type: application/json' --request POST \\",
             f"    --data '{credentials}' {url}/login",
-            f"Admin: {url}/admin/ as {STAFF}, password {self._staff_password()}",
-        ]
-        self.stdout.write("\n".join(lines))
-        self.stdout.flush()
-        call_command("runserver", str(port), use_reloader=False)
+            f"Admin: {url}/admin/ as {STAFF}, password {password}",
+        )
+        served = address.netloc if address.port else f"{address.netloc}:{port}"
+        call_command("runserver", served, use_reloader=False)
 
-    def _staff_password(self) -> str:
+    def _make_client(self) -> None:
+        client = User.objects.filter(username=CLIENT_ID).first()
+        if client is None:
+            self._say(f"Making client {CLIENT_ID} with secret {CLIENT_SECRET}.")
+            create_client(CLIENT_ID, name="Demo", secret=CLIENT_SECRET)
+        elif not (client.is_active and check_password(CLIENT_SECRET, client.password)):
+            self._say(
+                f"Client {CLIENT_ID} is kept; it is inactive, or its secret is not {CLIENT_SECRET}."
+            )
+
+    def _make_staff(self) -> str:
         """Make the staff account, if there is none yet, and return its password to be shown."""
         if User.objects.filter(username=STAFF).exists():
             return "as shown at the first start (`manage.py changepassword admin` sets another)"
+        self._say(f"Making staff account {STAFF}.")
         password = secrets.token_urlsafe(12)
         User.objects.create_superuser(STAFF, password=password)
         return password
+
+    def _say(self, *lines: str) -> None:
+        self.stdout.write("\n".join(lines))
+        self.stdout.flush()
+
+
+def _answers(host: str, port: int) -> bool:
+    """Tell whether something serves there already, be it on one of two addresses of localhost."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

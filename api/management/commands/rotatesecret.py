@@ -1,15 +1,16 @@
 """Give a client a new secret and print it, which is shown this once."""
 
-import json
 import re
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from api import audit
 from api.credentials import SecretChangedError, grace_end, rotate_secret
+from api.management.output import print_credentials
 from api.models import Client
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -40,7 +41,9 @@ class Command(BaseCommand):
         try:
             client = Client.objects.get(username=options["client_id"])
             ended = grace_end(client)
-            secret = rotate_secret(client, grace=options["grace"])
+            with transaction.atomic():
+                secret = rotate_secret(client, grace=options["grace"])
+                print_credentials(self.stdout, client_id=client.username, client_secret=secret)
         except Client.DoesNotExist:
             raise CommandError(f"There is no client {options['client_id']!r}.") from None
         except SecretChangedError as error:
@@ -48,4 +51,3 @@ class Command(BaseCommand):
         audit.record("secret_rotated", client=client.username)
         if ended:
             self.stderr.write("The secret before the last one was still good, and has ended now.")
-        self.stdout.write(json.dumps({"client_id": client.username, "client_secret": secret}))

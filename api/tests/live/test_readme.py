@@ -16,7 +16,7 @@ from api.tests.support.server import PROJECT, Server
 README = (PROJECT / "README.md").read_text()
 HERE = "http://localhost:8000"
 FIRST_COMMAND = (
-    "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && "
+    "python3 -m venv .venv && .venv/bin/pip install -r authdemo/requirements.txt && "
     ".venv/bin/python manage.py demo"
 )
 TEST_COMMAND = (
@@ -121,6 +121,12 @@ def pattern(output: str) -> str:
 def test_two_commands_stand_at_the_top() -> None:
     top = "\n".join(README.splitlines()[:30]) + "\n"
     assert blocks("sh", top) == [f"{FIRST_COMMAND}\n", f"{TEST_COMMAND}\n"]
+
+
+def test_gate_runs_both_commands_as_they_stand() -> None:
+    gate = (PROJECT / ".ci" / "run").read_text()
+    assert f"bash -c \\\n    '{FIRST_COMMAND}'" in gate
+    assert f"\nbash -c '{TEST_COMMAND}'\n" in gate
 
 
 def test_walk_through_goes_as_the_readme_says(demo: Server) -> None:

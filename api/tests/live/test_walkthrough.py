@@ -1,5 +1,6 @@
 """The walk-through, unchanged: five curl commands against what `manage.py demo` starts."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from api.tests.support.curl import curl
 from api.tests.support.responses import INVALID_TOKEN
 from api.tests.support.server import Server
 
+GRANT = "grant_type=client_credentials"
 # The demo again, in a process whose clock is five minutes ahead.
 FIVE_MINUTES_LATER = """
 import sys
@@ -65,14 +67,35 @@ def test_five_commands_do_what_the_walk_through_says(tmp_path: Path) -> None:
     assert len(password) == 16
     assert password not in second, "the password is shown once"
     assert "as shown at the first start" in second
+    migrating = f"Migrating the database {tmp_path / 'db.sqlite3'}.\n"
+    making = "Making client foo with secret bar.\nMaking staff account admin.\n"
+    serving = f"Serving {server.url}/; open it in a browser, or try:\n"
+    assert migrating + making + serving in first
+    assert migrating + serving in second
     assert token not in first + second, "and a token never"
 
 
-@pytest.mark.django_db
-def test_demo_refuses_a_public_url(settings: Settings) -> None:
-    settings.IS_LOCAL = False
-    with pytest.raises(CommandError, match="PUBLIC_URL must be local"):
+@pytest.mark.parametrize(
+    ("setting", "value", "complaint"),
+    [
+        ("IS_LOCAL", False, "PUBLIC_URL must be local"),
+        ("IS_HTTPS", True, "PUBLIC_URL must be http://localhost:PORT"),
+    ],
+)
+def test_demo_refuses_an_address_that_it_cannot_serve(
+    settings: Settings, setting: str, value: bool, complaint: str
+) -> None:
+    setattr(settings, setting, value)
+    with pytest.raises(CommandError, match=complaint):
         call_command("demo")
+
+
+def test_demo_keeps_a_client_with_another_secret_and_says_so(server: Server) -> None:
+    secret = json.loads(server.manage("createclient", "foo"))["client_secret"]
+    with server.running(["manage.py", "demo"]):
+        assert "Client foo is kept; it is inactive, or its secret is not bar.\n" in server.log
+        status, _ = curl("--user", f"foo:{secret}", "--data", GRANT, f"{server.url}/login")
+    assert status == 200
 
 
 def test_demo_says_that_its_port_is_taken_before_it_says_anything_else(

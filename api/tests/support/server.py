@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 PROJECT = Path(__file__).resolve().parent.parent.parent.parent
 GRANIAN = ("-m", "granian", "--interface", "wsgi", "authdemo.wsgi:application")
@@ -55,17 +56,25 @@ class Server:
         }
         return inherited | own | self.extra
 
-    def manage(self, *arguments: str) -> str:
-        """Run a management command and return what it printed."""
-        done = subprocess.run(
+    def run(
+        self, *arguments: str, stdout: int | IO[str] = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a management command, whatever comes of it."""
+        return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=PROJECT,
             env=self.environment,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
             text=True,
             timeout=60,
             check=False,
         )
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command and return what it printed."""
+        done = self.run(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

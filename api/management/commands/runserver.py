@@ -1,0 +1,34 @@
+"""Django's `runserver`; it starts without a database, and says when tokens name another issuer."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.staticfiles.management.commands import runserver
+from django.core.management.base import CommandError
+from django.db import DatabaseError
+
+
+class Command(runserver.Command):
+    port: str  # read from the arguments by `handle`
+
+    def run(self, **options: Any) -> None:
+        if int(self.port) > 65535:
+            raise CommandError(f"{self.port} is not a valid port number.")
+        super().run(**options)
+
+    def check_migrations(self) -> None:
+        """Give Django's notice, or what the database says; an exception would hang the reloader."""
+        try:
+            super().check_migrations()
+        except DatabaseError as error:
+            self.stderr.write(str(error).partition("\n")[0])
+
+    def on_bind(self, server_port: int) -> None:
+        super().on_bind(server_port)
+        issuer = urlsplit(settings.PUBLIC_URL)
+        if not settings.IS_LOCAL or issuer.scheme != "http" or (issuer.port or 80) != server_port:
+            self.stderr.write(
+                f"Tokens name {settings.PUBLIC_URL} as their issuer, which is not this server; "
+                f"PUBLIC_URL=http://localhost:{server_port} would be."
+            )

@@ -1,0 +1,172 @@
+"""The commands, run as their users run them: where one cannot go on it says why in one line."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from api.tests.support.curl import curl
+from api.tests.support.server import Server, free_port
+
+PASSWORD = "a password for the tests"
+NEEDS_A_DATABASE = [
+    pytest.param(command, id=command[0])
+    for command in (
+        ("createclient", "foo"),
+        ("rotatesecret", "foo", "--now"),
+        ("rotatekeys",),
+        ("clearexpired",),
+        ("createsuperuser", "--no-input", "--username", "boss", "--email", ""),
+        ("changepassword", "boss"),
+        ("shell", "--verbosity", "0", "--command", "User.objects.count()"),
+    )
+]
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Server:
+    """A service whose database nobody has made yet."""
+    return Server(tmp_path, f"sqlite:///{tmp_path / 'db.sqlite3'}")
+
+
+def database(service: Server) -> Path:
+    return service.directory / "db.sqlite3"
+
+
+def no_database(service: Server) -> str:
+    return f"There is no database {database(service)}; `manage.py migrate` makes it.\n"
+
+
+def log_in(service: Server, client_id: str, secret: str) -> int:
+    body = json.dumps({"client_id": client_id, "client_secret": secret})
+    header = "Content-Type: application/json"
+    return curl("--header", header, "--data", body, f"{service.url}/login")[0]
+
+
+# Before the first `migrate`
+
+
+@pytest.mark.parametrize("command", NEEDS_A_DATABASE)
+def test_command_without_a_database_says_what_makes_it(
+    fresh: Server, command: tuple[str, ...]
+) -> None:
+    done = fresh.run(*command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"OperationalError: {no_database(fresh)}"
+    assert not database(fresh).exists()
+
+
+@pytest.mark.parametrize(
+    "command", [("createclient", "foo"), ("changepassword", "boss")], ids=["ours", "Django's"]
+)
+def test_command_without_tables_says_what_makes_them(
+    fresh: Server, command: tuple[str, ...]
+) -> None:
+    database(fresh).touch()
+    done = fresh.run(*command)
+    assert done.returncode == 1
+    told = r"OperationalError: no such table: \w+; run `manage.py migrate`.\n"
+    assert re.fullmatch(told, done.stderr)
+
+
+@pytest.mark.parametrize("options", [(), ("--noreload",)], ids=["reloader", "no reloader"])
+def test_runserver_without_a_database_serves_and_finds_the_one_that_is_made(
+    fresh: Server, options: tuple[str, ...]
+) -> None:
+    with fresh.running(("manage.py", "runserver", str(fresh.port), *options)):
+        assert fresh.log.count(no_database(fresh)) == 1
+        assert "Traceback" not in fresh.log
+        fresh.manage("migrate", "--verbosity", "0")
+        client = json.loads(fresh.manage("createclient"))
+        assert log_in(fresh, client["client_id"], client["client_secret"]) == 200
+
+
+def test_ordinary_way_of_django_works_on_a_fresh_clone(fresh: Server) -> None:
+    fresh.extra["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
+    fresh.manage("migrate")
+    fresh.manage("createsuperuser", "--no-input", "--username", "boss", "--email", "")
+    with fresh.running(("manage.py", "runserver", str(fresh.port))):
+        assert log_in(fresh, "boss", PASSWORD) == 200
+    assert "unapplied" not in fresh.log
+
+
+def test_database_that_is_down_is_named_in_one_line(tmp_path: Path) -> None:
+    port = free_port()
+    service = Server(tmp_path, f"postgres://root@127.0.0.1:{port}/authdemo")
+    done = service.run("createclient", "foo")
+    assert (done.returncode, done.stdout) == (1, "")
+    told = rf"OperationalError: .*127\.0\.0\.1.*port {port}.*Connection refused\n"
+    assert re.fullmatch(told, done.stderr)
+
+
+def test_traceback_is_there_for_who_asks(fresh: Server) -> None:
+    done = fresh.run("clearexpired", "--traceback")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+
+
+# The issuer
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_runserver_where_the_issuer_is_says_nothing_of_it(server: Server, host: str) -> None:
+    server.extra["PUBLIC_URL"] = f"http://{host}:{server.port}"
+    with server.running(("manage.py", "runserver", "--noreload", str(server.port))):
+        pass
+    assert "issuer" not in server.log
+
+
+def test_runserver_elsewhere_says_that_tokens_name_another_issuer(server: Server) -> None:
+    server.extra["PUBLIC_URL"] = "http://localhost:8000"
+    with server.running(("manage.py", "runserver", "--noreload", str(server.port))):
+        pass
+    assert server.log.count("issuer") == 1
+    assert (
+        "Tokens name http://localhost:8000 as their issuer, which is not this server; "
+        f"PUBLIC_URL={server.url} would be.\n"
+    ) in server.log
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("createclient", ""),
+            "CommandError: The client id is empty; leave it out to have one generated.",
+        ),
+        (
+            ("createclient", "foo", "--scope", "a b"),
+            "CommandError: 'a b' is not a scope (RFC 6749 §3.3).",
+        ),
+        (("createclient", "foo", "--name", "\udcff"), "The arguments must be UTF-8."),
+        (("rotatesecret", "\udcff", "--now"), "The arguments must be UTF-8."),
+        (("rotatesecret", "nobody", "--now"), "CommandError: There is no client 'nobody'."),
+        (("changepassword", "nobody"), "CommandError: user 'nobody' does not exist"),
+        (("runserver", "99999"), "CommandError: 99999 is not a valid port number."),
+    ],
+)
+def test_bad_input_is_answered_with_one_sentence(
+    server: Server, arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = server.run(*arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{sentence}\n")
+
+
+@pytest.mark.parametrize(
+    "command", [("createclient", "new"), ("rotatesecret", "foo", "--now")], ids=lambda it: it[0]
+)
+def test_secret_that_cannot_be_printed_is_not_made(
+    server: Server, command: tuple[str, ...]
+) -> None:
+    server.manage("createclient", "foo")
+    before = server.manage("dumpdata")
+    with Path("/dev/full").open("w") as full:
+        done = server.run(*command, stdout=full)
+    assert done.returncode
+    assert done.stderr.startswith("CommandError: Nothing is changed: the secret cannot be printed")
+    assert "api.audit" not in done.stderr
+    assert server.manage("dumpdata") == before
