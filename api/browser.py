@@ -25,7 +25,7 @@ def refuse_other_sites(
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        site = request.headers.get("Sec-Fetch-Site", "none")
+        site = request.META.get("HTTP_SEC_FETCH_SITE", "none")
         if site in OWN_SITE or request.method in SAFE_METHODS:
             return get_response(request)
         error = AccessDenied("Requests from pages of other sites are refused.")

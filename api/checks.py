@@ -1,7 +1,7 @@
-"""What must not be configured: system checks with stable ids.
+"""System checks, with stable ids, for settings that are not safe.
 
-`settings.py` refuses most of this at start. These checks hold whatever the settings came from, such
-as a module of one's own that imports ours and changes a line.
+`settings.py` refuses most of them at start. The checks also see settings from elsewhere, such as a
+module that imports ours and changes a line.
 """
 
 from typing import Any
@@ -29,8 +29,8 @@ def check_secret_key(**_kwargs: Any) -> list[CheckMessage]:
     ]
     return weak[:1] and [
         Error(
-            "A SECRET_KEY is short or a default: whoever guesses it can read the signing keys.",
-            hint="Set it to 50 random characters or more.",
+            "A SECRET_KEY is short or a default: who guesses it can read the signing keys.",
+            hint="Set SECRET_KEY to 50 random characters or more.",
             id="api.E001",
         )
     ]
@@ -55,8 +55,8 @@ def check_debug(**_kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            "DEBUG is on in public: error pages would show the settings and the requests.",
-            hint="Leave DEBUG out.",
+            "DEBUG is on in public: error pages would show settings and requests.",
+            hint="Do not set DEBUG.",
             id="api.E003",
         )
     ]
@@ -64,7 +64,7 @@ def check_debug(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_argon2_parameters(**_kwargs: Any) -> list[CheckMessage]:
-    """The hasher that Django gives to every password it sets is the first of its list."""
+    """Check the first hasher of the list: Django hashes every new password with it."""
     hasher = get_hashers()[0]
     if isinstance(hasher, ChosenSecretHasher):
         passes = min(hasher.time_cost, max(OWASP_ARGON2ID))
@@ -72,7 +72,7 @@ def check_argon2_parameters(**_kwargs: Any) -> list[CheckMessage]:
             return []
     return [
         Error(
-            "Chosen secrets are not hashed with Argon2id as slow as OWASP recommends.",
+            "Chosen secrets are not hashed with Argon2id, or faster than OWASP recommends.",
             hint="List api.hashers.ChosenSecretHasher first in PASSWORD_HASHERS, with a "
             "memory_cost of 19456 KiB and a time_cost of 2 or more.",
             id="api.E004",
@@ -99,8 +99,8 @@ def check_shared_counters(**_kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"Each of {settings.WORKERS} workers counts failed logins by itself, so that many "
-            "times the limit can be guessed.",
+            f"Each of {settings.WORKERS} workers counts failed logins alone: together they allow "
+            f"{settings.WORKERS} times the limit.",
             hint="Set REDIS_URL, so that they count together.",
             id="api.W001",
         )
@@ -109,7 +109,7 @@ def check_shared_counters(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
-    """Only where a database is asked about, and nothing where there are no tables yet."""
+    """Check only if a database is named, and its tables exist."""
     try:
         if not databases or not _has_keys():
             return []
@@ -117,10 +117,10 @@ def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
     except keys.NoSigningKeyError:
         return [
             Warning(
-                "No signing key is usable: none was made, or they were encrypted with another "
-                "SECRET_KEY.",
-                hint="Run `manage.py rotatekeys --now`, or put the key that encrypted them into "
-                "SECRET_KEY_FALLBACKS.",
+                "No signing key is usable: there is none, or another SECRET_KEY encrypted it.",
+                hint="If SECRET_KEY has changed, or differs between machines, put the former one "
+                "into SECRET_KEY_FALLBACKS. Only if there is no key, run `manage.py rotatekeys "
+                "--now`: it ends all other keys, for all machines.",
                 id="api.W002",
             )
         ]
@@ -131,7 +131,7 @@ def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
 
 @register(Tags.database)
 def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
-    """The demo's database may be taken to a public place, and its secret is known to everybody."""
+    """Check that nobody serves the demo's database in public: everybody knows its secret."""
     if settings.IS_LOCAL or not databases:
         return []
     try:
@@ -142,7 +142,7 @@ def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
         return []
     return [
         Error(
-            f"Client {CLIENT_ID} has the secret that the demo gave it.",
+            f"Client {CLIENT_ID} has the secret of the demo, which everybody knows.",
             hint="Delete or deactivate it while PUBLIC_URL is local, or rotate its secret.",
             id="api.E006",
         )

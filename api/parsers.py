@@ -1,7 +1,7 @@
-"""Request bodies become flat parameters: JSON and form alike, in UTF-8, each name once.
+"""Parse request bodies into parameters: JSON or form, in UTF-8, each name once.
 
-DRF's own parsers read a body of any size, let a deeply nested one end in a RecursionError, and
-keep the last of two parameters of one name, which RFC 6749 §3.2 forbids.
+DRF's own parsers read a body of any size, end in a RecursionError if it is deeply nested, and keep
+the last of two parameters with one name. RFC 6749 §3.2 forbids that.
 """
 
 import json

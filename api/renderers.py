@@ -32,17 +32,17 @@ NO_FORM = SIGN_IN_AGAIN | {"insufficient_scope"}
 CREDENTIALS_READ = {"invalid_client", "invalid_scope", "slow_down"}
 HEADER_MEANINGS = {
     "alg": "How it is signed: the algorithm of the key that kid names.",
-    "kid": "Which key signed it: one of those that are published in the JWKS.",
-    "typ": "What it is: an access token as RFC 9068 defines it, and nothing else.",
+    "kid": "Which key signed it: one of the keys in the JWKS.",
+    "typ": "What it is: an access token as RFC 9068 defines it.",
 }
 MEANINGS = HEADER_MEANINGS | {name: claim.meaning for name, claim in tokens.CLAIMS.items()}
 
 
 class Page(BrowsableAPIRenderer):
-    """What was asked, what was answered, and a form for what can be asked next."""
+    """Shows the request, the response, and a form for the next request."""
 
     template = "api/resource.html"
-    success_template = ""  # for the answer to a successful POST
+    success_template = ""  # for the response to a successful POST
     form_template = ""
     raw_example = ""
     request: Request
@@ -69,7 +69,7 @@ class Page(BrowsableAPIRenderer):
         return page
 
     def describe(self, data: Any) -> dict[str, Any]:
-        """Return what the templates need. Nothing here may fail, whatever the request was."""
+        """Return what the templates need. Must not fail, whatever the request was."""
         error = data if isinstance(data, dict) and "error" in data else {}
         has_form = "POST" in self.view.allowed_methods and error.get("error") not in NO_FORM
         session = self.session(data)
@@ -92,10 +92,11 @@ class Page(BrowsableAPIRenderer):
             "raw_form": self._raw_form() if has_form else None,
             "session": session,
             "seconds_left": session["exp"] - time.time() if session else 0,
+            "lifetime": in_words(tokens.LIFETIME),
         }
 
     def session(self, data: Any) -> tokens.AccessToken | None:
-        """Return the token that the browser is signed in with; a bad one it is told to forget."""
+        """Return the token that the browser is signed in with; make it forget a bad one."""
         text = self.request.COOKIES.get(settings.ACCESS_TOKEN_COOKIE)
         if not text:
             return None
@@ -104,11 +105,11 @@ class Page(BrowsableAPIRenderer):
         except TokenError:
             browser.forget_token(self.response)
         except (keys.NoSigningKeyError, *UNAVAILABLE):
-            pass  # the page says so, or has no need of the database
+            pass  # the page says so, or needs no database
         return None
 
     def show_form_for_method(self, view: Any, method: str, request: Any, obj: Any) -> bool:
-        """Answer without the permission checks, whose outcome is the response already."""
+        """Skip the permission checks: the response already has their outcome."""
         return method in view.allowed_methods
 
     def _raw_form(self) -> Any:
@@ -124,13 +125,13 @@ class Page(BrowsableAPIRenderer):
         return str(self.get_content(json, data, "application/json", self.renderer_context))
 
     def _headers(self) -> list[tuple[str, str]]:
-        """Return the headers that a program would get with the same answer."""
+        """Return the headers of the same response to a program."""
         headers = {**self.response.headers, "Content-Type": "application/json"}
         return sorted((name, value) for name, value in headers.items() if name != "Vary")
 
 
 class RootPage(Page):
-    """What this is, what there is here, and how to try it."""
+    """Introduces the service: how to try it, and its endpoints."""
 
     template = "api/root.html"
 
@@ -140,7 +141,7 @@ class RootPage(Page):
 
 
 class SignInPage(Page):
-    """The form to sign in with, then the token, explained."""
+    """The form to sign in, then the token with explanations."""
 
     template = "api/sign_in.html"
     success_template = "api/token.html"
@@ -148,7 +149,7 @@ class SignInPage(Page):
     def describe(self, data: Any) -> dict[str, Any]:
         described = super().describe(data)
         if described["error"].get("error") in CREDENTIALS_READ:
-            described["client_id"] = self.request.data.get("client_id")  # and never the secret
+            described["client_id"] = self.request.data.get("client_id")  # never the secret
         if token := _access_token(data):
             described["parts"] = _explain(token)
         return described
@@ -160,14 +161,14 @@ class SignInPage(Page):
 
 
 class RegistrationPage(Page):
-    """The form to register with, then the credentials, this once."""
+    """The form to register, then the credentials, shown once."""
 
     template = "api/register.html"
     success_template = "api/registered.html"
 
 
 class TokenRequestPage(Page):
-    """For the endpoints to which a client sends its credentials and a token."""
+    """For the endpoints that take client credentials and a token."""
 
     form_template = "api/token_form.html"
     raw_example = '{"client_id": "", "client_secret": "", "token": ""}'
@@ -180,19 +181,27 @@ class DocsPage(Page):
 
 
 def is_page(request: Request | None) -> bool:
-    """Tell whether a request is answered with a page; nothing is, before it is negotiated."""
+    """Tell whether a request gets a page. Before content negotiation, none does."""
     return isinstance(getattr(request, "accepted_renderer", None), Page)
 
 
 def local_path(url: str) -> str | None:
-    """Return a path of this site, fit for a Location header, or `None` if it is anything else."""
+    """Return a path of this site that is safe in a Location header, else `None`."""
     if url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None):
         return iri_to_uri(url)
     return None
 
 
+def in_words(seconds: int) -> str:
+    """Return a time as people say it, such as `5 minutes`."""
+    sizes = {"hour": 3600, "minute": 60, "second": 1}
+    unit = next(unit for unit, size in sizes.items() if seconds % size == 0)
+    count = seconds // sizes[unit]
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
 def _endpoint(name: str) -> dict[str, Any]:
-    """Return path, methods and purpose of an endpoint, from its view."""
+    """Return an endpoint's path, methods and purpose, from its view."""
     path = reverse(name)
     view: APIView = resolve(path).func.view_class()  # type: ignore[attr-defined]
     methods = [method for method in view.allowed_methods if method != "OPTIONS"]
@@ -209,7 +218,7 @@ def _access_token(data: Any) -> str | None:
 
 
 def _explain(token: str) -> list[dict[str, Any]]:
-    """Return the two readable parts of a token: each name with its value and what it means."""
+    """Return header and claims of a token: each name with its value and its meaning."""
     decoded = jwt.decode_complete(token, options={"verify_signature": False})
     order = list(MEANINGS)
     parts = []

@@ -34,6 +34,7 @@ REMEMBERED = 1024  # verified tokens; about 2 MB
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _jws = jwt.PyJWS()
+_encoder = json.JSONEncoder(separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Backend(TokenBackend):
     def encode(self, payload: dict[str, Any]) -> str:
         """Return the signed token. `jwt.encode`, which parses and writes the header, costs 5 %."""
         key = keys.signing_key()
-        claims = json.dumps(payload, separators=(",", ":")).encode()
+        claims = _encoder.encode(payload).encode()
         signed = f"{key.header}.{keys.encode(claims)}"
         return f"{signed}.{keys.encode(key.implementation.sign(signed.encode(), key.signing))}"
 

@@ -1,8 +1,8 @@
-"""Settings: every environment variable is read here, and nowhere else.
+"""Settings. Environment variables are read here and nowhere else.
 
-`PUBLIC_URL` is the one that matters. While it is a loopback address the service is *local*: it
-needs no configuration at all. As soon as it is a real host, https and a `SECRET_KEY` of one's own
-are demanded, and what follows from the URL (hosts, cookies, redirects, HSTS) is set from it.
+`PUBLIC_URL` decides. While it is a loopback address, the service is *local* and needs no
+configuration. With any other host, https and a `SECRET_KEY` are required. Hosts, cookies, redirects
+and HSTS follow from it.
 """
 
 import ipaddress
@@ -24,8 +24,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 class Env(environ.Env):  # type: ignore[misc]
     """Refuses a value that begins with `$`.
 
-    django-environ takes it for the name of another variable, and where that one is missing goes on
-    with the default: a typing error would make a public service a local one.
+    django-environ takes it for the name of another variable. If that one is missing, it uses the
+    default: a typing error would make a public service a local one.
     """
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
@@ -47,7 +47,7 @@ def one_of(name: str, default: str, *choices: str) -> str:
 
 
 def rate(name: str, default: str) -> tuple[int, int]:
-    """Read a variable such as `10/minute` as how many in how many seconds."""
+    """Read a variable such as `10/minute`, and return a number and a time in seconds."""
     value: str = env.str(name, default)
     form = re.fullmatch(r"([1-9][0-9]{0,8})/(second|minute|hour|day)", value)
     if not form:
@@ -67,7 +67,7 @@ def duration(name: str, default: str) -> timedelta:
 
 
 def boolean(name: str, *, default: bool) -> bool:
-    """Read a yes or a no; anything else is a mistake, not a no."""
+    """Read a yes or a no. Anything else is an error, not a no."""
     value: str = env.str(name, str(default)).lower()
     if value in {"1", "true", "yes", "on"}:
         return True
@@ -90,7 +90,7 @@ PUBLIC_URL = env.str("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 
 
 def parse_public_url() -> tuple[str, str]:
-    """Split `PUBLIC_URL` into its scheme and host; it can be nothing but an origin."""
+    """Return scheme and host of `PUBLIC_URL`, which must be an origin."""
     try:
         url = urlsplit(PUBLIC_URL)
         host, _ = url.hostname or "", url.port
@@ -133,10 +133,9 @@ TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
 
 
 def local_secret_key() -> str:
-    """Return the key in `.secret_key`, made at the first start and readable by its owner only.
+    """Return the key in `.secret_key`; make it at the first start, readable by its owner only.
 
-    The file is linked into place whole, so that of two processes that start at once both read
-    the same key.
+    The file is linked into place when complete, so two processes that start at once read one key.
     """
     path = BASE_DIR / ".secret_key"
     if not path.exists():
@@ -146,7 +145,7 @@ def local_secret_key() -> str:
         try:
             os.link(draft, path)
         except FileExistsError:
-            pass  # another process was first, and its key serves both
+            pass  # another process was first; both use its key
         finally:
             draft.unlink()
     return path.read_text()
@@ -215,10 +214,10 @@ TEMPLATES = [
 ]
 USE_TZ = True
 TIME_ZONE = "UTC"
-APPEND_SLASH = False  # API paths have no trailing slash, and the admin appends its own
+APPEND_SLASH = False  # API paths have no trailing slash; the admin appends its own
 STATIC_URL = "/static/"
-WHITENOISE_USE_FINDERS = True  # nothing need be collected
-DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # bytes; no request of ours needs more
+WHITENOISE_USE_FINDERS = True  # no need for collectstatic
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # bytes; more than any request needs
 
 # Database
 
@@ -234,7 +233,7 @@ def database() -> dict[str, Any]:
         raise ImproperlyConfigured(
             "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
         )
-    # A thread keeps its connection, and looks at it before each request.
+    # A thread keeps its connection, and checks it before each request.
     config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
     options = config.setdefault("OPTIONS", {})
     match config.get("ENGINE"):
@@ -291,15 +290,15 @@ SIMPLE_JWT = {
 ACCESS_TOKEN_COOKIE = "__Host-access_token" if IS_HTTPS else "access_token"
 REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
 
-# How many are too many
+# Limits
 
 
 def redis_url() -> str:
-    """Read `REDIS_URL`, which may be empty; no connection is made."""
+    """Read `REDIS_URL`, which may be empty. Connects to nothing."""
     url: str = env.str("REDIS_URL", "")
     if not url:
         return url
-    from redis import ConnectionPool  # 7 MB that a process without Redis has no need of
+    from redis import ConnectionPool  # 7 MB that a process without Redis does not need
 
     try:
         ConnectionPool.from_url(url)
@@ -326,12 +325,12 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.ContentNegotiation",
     "EXCEPTION_HANDLER": "api.exceptions.exception_handler",
-    "URL_FORMAT_OVERRIDE": None,  # `?format=` would be a second way to ask for a media type
+    "URL_FORMAT_OVERRIDE": None,  # the Accept header names the media type, not `?format=`
 }
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "TITLE": "authdemo",
-    "DESCRIPTION": "Client credentials for an access token that is good for five minutes.",
+    "DESCRIPTION": "Log in with client credentials, and get a signed access token.",
     "VERSION": "1.0",
     "TAGS": [{"name": name} for name in ("Areas", "Tokens", "Clients", "Discovery", "Health")],
     "POSTPROCESSING_HOOKS": ["api.openapi.components.add"],
@@ -343,7 +342,7 @@ SESSION_ENGINE = "api.sessions"
 SESSION_COOKIE_AGE = 60 * 60  # seconds; a staff session is short
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
-if IS_HTTPS:  # no other host of the domain can set a cookie of such a name
+if IS_HTTPS:  # no other host of the domain can set such a cookie
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 CSRF_FAILURE_VIEW = "api.exceptions.csrf_refused"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]

@@ -1,4 +1,4 @@
-"""The API at the top, the admin beside it, and one error shape for what matches neither."""
+"""Paths: the API at the top, the admin under /admin/. Errors outside both have the same shape."""
 
 from django.contrib import admin
 from django.urls import path

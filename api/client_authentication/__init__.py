@@ -25,9 +25,9 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
     Raises `MalformedProofError` or `ParameterError` unless the request presents one proof,
     `BadCredentialsError` if that is wrong, and `TooManyFailuresError`.
     """
-    if request.GET.keys() & {"client_id", "client_secret"}:
+    if request.META.get("QUERY_STRING") and request.GET.keys() & {"client_id", "client_secret"}:
         raise MalformedProofError("Credentials do not belong in the URL.")
-    authorization = request.headers.get("Authorization", "")
+    authorization = request.META.get("HTTP_AUTHORIZATION", "")
     used = [method for method in METHODS.values() if method.presents(authorization, parameters)]
     if len(used) > 1:
         raise MalformedProofError(TWO_WAYS)

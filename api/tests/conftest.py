@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.core.signals import request_finished
-from django.db import close_old_connections
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, reset_queries
 from playwright.sync_api import Browser, Page
 from redis import Redis
 from rest_framework.test import APIClient
@@ -25,7 +25,11 @@ from authdemo.logs import OnceAMinuteFilter
 
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
-    """What a process remembers is forgotten before each test, and what Django's client changed."""
+    """What a process remembers is forgotten before each test.
+
+    Django's test tools connect again what `authdemo.wsgi` disconnected.
+    """
+    request_started.disconnect(reset_queries)
     request_finished.disconnect(close_old_connections)
     keys.forget()
     tokens.forget()

@@ -328,7 +328,7 @@ def test_rotation_page_that_is_sent_twice_rotates_once(
 
 
 def test_rotation_page_tells_which_secret_it_will_end(admin: Browser, client_row: Client) -> None:
-    warning = "It ends as soon as you rotate"
+    warning = "It ends when you rotate"
     assert warning not in admin.get(page_of(client_row, "rotate")).content.decode()
     assert "none is good" in admin.get(page_of(client_row)).content.decode()
     credentials_module.rotate_secret(client_row, grace=timedelta(hours=1))
@@ -620,7 +620,7 @@ def test_rotation_of_a_leaked_key_ends_its_tokens(
     admin: Browser, http: APIClient, get_token: Callable[[], str]
 ) -> None:
     token = get_token()
-    assert "tokens that" in admin.get(f"{KEYS}rotate/now/").content.decode()
+    assert "All current tokens" in admin.get(f"{KEYS}rotate/now/").content.decode()
     assert is_good(http, token)
     admin.post(f"{KEYS}rotate/now/")
     assert not is_good(http, token)

@@ -485,3 +485,15 @@ def test_token_page_explains_everything_in_the_token(
     meanings = re.findall(r"</td>\s*<td>([^<]*)</td>\s*</tr>", page)
     assert len(meanings) == len(rows)
     assert all(meanings)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(1, "1 second"), (90, "90 seconds"), (60, "1 minute"), (300, "5 minutes"), (7200, "2 hours")],
+)
+def test_pages_name_the_lifetime_that_is_configured(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, seconds: int, words: str
+) -> None:
+    monkeypatch.setattr(tokens, "LIFETIME", seconds)
+    assert f"for {words}." in browser.get("/").content.decode()
+    assert f"for {words}." in browser.get("/login").content.decode()

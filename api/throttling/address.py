@@ -13,7 +13,7 @@ def client_address(request: HttpRequest) -> str:
     right of X-Forwarded-For is true, and all to the left of it is the caller's own word.
     """
     if settings.TRUSTED_PROXIES:
-        forwarded = request.headers.get("X-Forwarded-For", "").split(",")
+        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
         try:
             return _canonical(forwarded[-settings.TRUSTED_PROXIES].strip())
         except (IndexError, ValueError):

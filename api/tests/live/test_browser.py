@@ -129,7 +129,7 @@ def test_public_page_shows_what_a_program_gets(page: Page, site: Server) -> None
 def test_unknown_path_is_a_page(page: Page, site: Server) -> None:
     page.goto(f"{site.url}/nowhere")
     inspect(page, "not-found")
-    page.get_by_role("link", name="See what there is").click()
+    page.get_by_role("link", name="See all endpoints").click()
     expect(page).to_have_url(f"{site.url}/")
 
 
