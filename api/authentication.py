@@ -83,7 +83,7 @@ def check_person(username: str, password: str, request: HttpRequest, *, event: s
     if len(username) > CLIENT_ID.max_length:
         return None  # no row has such a name, and no log line should
     try:
-        proof = SecretProof([(username, password)])
+        proof = SecretProof([(username, password)], is_staff=True)
         return client_authentication.verify(proof, request, event=event)
     except BadCredentialsError:
         return None

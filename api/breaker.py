@@ -12,6 +12,7 @@ class Breaker:
     """
 
     def __init__(self, pause: float) -> None:
+        self.cause = ""  # of the last failure
         self._pause = pause  # seconds
         self._retry_at = 0.0  # of `time.monotonic()`; 0 while closed
         self._lock = threading.Lock()
@@ -27,7 +28,8 @@ class Breaker:
             self._retry_at = now + self._pause
             return True
 
-    def trip(self) -> None:
+    def trip(self, cause: str = "") -> None:
+        self.cause = cause
         self._retry_at = time.monotonic() + self._pause
 
     def reset(self) -> None:

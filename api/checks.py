@@ -149,5 +149,26 @@ def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
     ]
 
 
+@register(Tags.database)
+def check_encoding(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+    if not databases or connection.vendor != "postgresql":
+        return []
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW server_encoding")
+            (encoding,) = cursor.fetchone()
+    except DatabaseError:
+        return []
+    if encoding == "UTF8":
+        return []
+    return [
+        Warning(
+            f"The database's encoding is {encoding}, so it cannot hold every name.",
+            hint="Create it with ENCODING 'UTF8'.",
+            id="api.W003",
+        )
+    ]
+
+
 def _has_keys() -> bool:
     return SigningKey._meta.db_table in connection.introspection.table_names()

@@ -25,7 +25,8 @@ from rest_framework_simplejwt.settings import api_settings
 
 from api import audit
 from api.hashers import GeneratedSecretHasher, generate_secret, is_generated
-from api.models import Client, RetiredSecret, Standing, standing_for_login
+from api.models import Client, RetiredSecret
+from api.standing import ClientState, look_up_for_login
 
 INTROSPECT, REGISTER = "introspect", "register"  # the scopes that this service itself asks for
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
@@ -53,7 +54,7 @@ class ScopeNotGrantedError(Exception):
 class Login:
     """A client that presented a good secret, the stored hash of that, and where it called from."""
 
-    client: Standing
+    client: ClientState
     secret_hash: str
     address: str
 
@@ -90,36 +91,41 @@ def scopes() -> list[Group]:
 
 def current_scopes(client_id: str) -> set[str]:
     """Return the scopes that a client has at this moment; its token may name one that it had."""
-    return set(filter(is_scope, standing_for_login(client_id).groups))
+    return set(filter(is_scope, look_up_for_login(client_id).groups))
 
 
-def check(client_id: str, secret: str, *, address: str) -> Login:
-    """Return who these credentials belong to. The caller guards it: see `throttling/guard.py`.
+def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) -> Login:
+    """Return which client these credentials belong to, or who of the staff.
 
-    Raises `BadCredentialsError`.
+    The caller guards it: see `throttling/guard.py`. Raises `BadCredentialsError`.
     """
     if "\0" in client_id + secret:
         # PBKDF2 takes a secret with NUL bytes appended for the secret itself.
         raise BadCredentialsError("malformed")
-    client = standing_for_login(client_id)
     generated = is_generated(secret)
-    matched = _match(secret, client.secrets, generated=generated)
+    presented = GeneratedSecretHasher().encode(secret, "") if generated else ""
+    client = look_up_for_login(client_id, secret_hash=presented)
+    matched = _match(secret, presented, client.secret_hashes)
     if not client.pk:
         raise BadCredentialsError("unknown client")
     if matched is None:
         raise BadCredentialsError("wrong secret")
     if not client.is_active:
         raise BadCredentialsError("inactive client")
+    if client.is_staff != is_staff:
+        raise BadCredentialsError("not staff" if is_staff else "staff, and no client")
     if not generated:
         matched = _upgrade(client, secret, matched)
     _mark_used(client)
     return Login(client, matched, address)
 
 
-def _match(secret: str, stored: tuple[str, ...], *, generated: bool) -> str | None:
-    """Return which of the stored hashes is that of a secret, at one cost for each form."""
-    if generated:
-        presented = GeneratedSecretHasher().encode(secret, "")
+def _match(secret: str, presented: str, stored: tuple[str, ...]) -> str | None:
+    """Return which of the stored hashes is that of a secret, at one cost for each form.
+
+    `presented` is the hash of a generated secret, and empty for a chosen one.
+    """
+    if presented:
         return next((one for one in stored if constant_time_compare(one, presented)), None)
     prefix = f"{GeneratedSecretHasher.algorithm}$"
     # Two chosen secrets are never good at once: a rotation puts a generated one in the first place.
@@ -137,7 +143,7 @@ def _dummy_hash() -> str:
     return make_password("a secret that somebody might choose")
 
 
-def _upgrade(client: Standing, secret: str, encoded: str) -> str:
+def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
     """Replace an old or weaker hash of a chosen secret, and return the one that is stored now.
 
     The old hash stays as a retired one while the tokens obtained with it live. Of two logins at
@@ -167,9 +173,9 @@ def _upgrade(client: Standing, secret: str, encoded: str) -> str:
     return upgraded
 
 
-def _mark_used(client: Standing) -> None:
+def _mark_used(client: ClientState) -> None:
     """Note that a client logged in, at most once an hour; a login never fails for it."""
-    if client.recently_used:
+    if client.was_used_recently:
         return
     try:
         with _unless_locked():

@@ -215,7 +215,7 @@ def translate(error: Exception) -> APIError | None:
         case IntegrityError() | DataError():
             return None
         case DatabaseError() | InterfaceError():
-            logger.error("The database is unavailable: %s", type(error).__name__)
+            logger.error("The database is unavailable: %s", str(error).partition("\n")[0])
             return Unavailable()
     return None
 

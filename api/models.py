@@ -1,37 +1,15 @@
 """What is kept: clients, the secrets they retired, the tokens they revoked, and the signing keys.
 
-A client is a row of Django's own user table. Login and verification are on the path of every
-request, so each asks its one question in SQL that is written out here, and builds no model.
+A client is a row of Django's own user table. Login and verification read these tables in
+`standing.py`.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from django.contrib.auth.models import User, UserManager
-from django.db import connection, models
-from django.utils import timezone
+from django.db import models
 
-from api.hashers import GeneratedSecretHasher
-
-LAST_USED_PRECISION = timedelta(hours=1)
 JTI_LENGTH = 36  # characters; ours have 32
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the database says of a client at one moment.
-
-    `secrets` are the stored hashes that are good now: the current one, then the retired one while
-    its grace lasts. `generation` counts how often all tokens of the client were revoked.
-    """
-
-    client_id: str
-    is_active: bool
-    secrets: tuple[str, ...]
-    generation: int
-    groups: tuple[str, ...] = ()
-    recently_used: bool = False
-    pk: int = 0
 
 
 class ClientManager(UserManager["Client"]):
@@ -115,7 +93,7 @@ class SigningKey(models.Model):
     """
 
     kid = models.CharField("key id", max_length=43, primary_key=True)
-    algorithm = models.CharField(max_length=5)
+    algorithm = models.CharField(max_length=32)
     private_jwk = models.TextField(editable=False)
     public_jwk = models.JSONField(default=dict, blank=True, editable=False)
     created_at = models.DateTimeField("created", auto_now_add=True)
@@ -128,95 +106,3 @@ class SigningKey(models.Model):
 
     def __str__(self) -> str:
         return self.kid
-
-
-class Statement(str):
-    """SQL that is always the same, with only text for parameters: worth preparing.
-
-    A database backend that does so itself goes by the attribute (see `authdemo/postgresql`).
-    """
-
-    __slots__ = ()
-    prepare = True
-
-
-_JOINS = """
-    LEFT JOIN api_retiredsecret r ON r.client_id = u.id AND r.replaced_by = u.password
-    LEFT JOIN api_tokengeneration g ON g.client_id = u.id
-"""
-_LOGIN = Statement(f"""
-    SELECT u.is_active, u.password, g.number, r.hash, r.expires_at, u.id, u.last_login, s.name
-    FROM auth_user u {_JOINS}
-    LEFT JOIN auth_user_groups m ON m.user_id = u.id LEFT JOIN auth_group s ON s.id = m.group_id
-    WHERE u.username = %s
-""")  # noqa: S608 (made of constants)
-_VERIFICATION = Statement(f"""
-    SELECT u.is_active, u.password, g.number, r.hash, r.expires_at,
-           EXISTS (SELECT 1 FROM api_revokedtoken t WHERE t.jti = %s)
-    FROM auth_user u {_JOINS}
-    WHERE u.username = %s
-""")  # noqa: S608 (made of constants)
-
-
-# What stands in for the row of a client that there is not: an answer for it takes the same time.
-_NOBODY = (
-    False,
-    f"{GeneratedSecretHasher.algorithm}${64 * '-'}",
-    None,
-    None,
-    None,
-    0,
-    datetime(2000, 1, 1),  # noqa: DTZ001 (as SQLite gives it)
-    None,
-)
-
-
-def standing_for_login(client_id: str) -> Standing:
-    """Return what a login needs to know of a client, its groups included.
-
-    Where there is no such client, it is a standing like any other whose `pk` is 0.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_LOGIN, [client_id])
-        rows = cursor.fetchall() or [_NOBODY]
-    *standing, pk, last_login, _ = rows[0]
-    return Standing(
-        client_id,
-        *_standing(*standing),
-        groups=tuple(sorted(row[-1] for row in rows if row[-1])),
-        recently_used=_is_after(last_login, timezone.now() - LAST_USED_PRECISION),
-        pk=pk,
-    )
-
-
-def standing_for_token(client_id: str, jti: str) -> Standing | None:
-    """Return what verifying a token needs to know of its client.
-
-    `None` if the client is unknown, or if the token itself has been revoked.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_VERIFICATION, [jti, client_id])
-        rows = cursor.fetchall()
-    if not rows or rows[0][-1]:
-        return None
-    return Standing(client_id, *_standing(*rows[0][:-1]))
-
-
-def _standing(
-    is_active: bool,
-    current: str,
-    generation: int | None,
-    retired: str | None,
-    expires_at: datetime | None,
-) -> tuple[bool, tuple[str, ...], int]:
-    secrets: tuple[str, ...] = (current,)
-    if retired and _is_after(expires_at, timezone.now()):
-        secrets = (current, retired)
-    return bool(is_active), secrets, generation or 0
-
-
-def _is_after(moment: datetime | None, other: datetime) -> bool:
-    """Compare a time of the database, which SQLite gives without its zone, UTC."""
-    if moment is None:
-        return False
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) > other

@@ -5,10 +5,8 @@ from typing import Any
 from django.conf import settings
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from api import credentials
-from api.credentials import REGISTER
 from api.exceptions import InsufficientScope
 from api.tokens import AccessToken
 
@@ -24,16 +22,18 @@ class HasScope(BasePermission):
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return bool(request.auth) and demand_scopes(request, view.required_scopes)
+        if not request.auth:
+            return False
+        if not scopes_of(request).issuperset(view.required_scopes):
+            raise InsufficientScope(scope=" ".join(view.required_scopes))
+        return True
 
 
-class MayRegister(BasePermission):
-    """Anyone while registration is open, else a token with the scope `register` (RFC 7591 §3)."""
+class MayRegister(HasScope):
+    """Anyone while registration is open, else as `HasScope` (RFC 7591 §3)."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        if settings.REGISTRATION == "open":
-            return True
-        return bool(request.auth) and demand_scopes(request, (REGISTER,))
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return settings.REGISTRATION == "open" or super().has_permission(request, view)
 
 
 def current_scopes(request: Request) -> set[str]:
@@ -46,9 +46,3 @@ def scopes_of(request: Request) -> set[str]:
     """Return the scopes of the request's token; none where there is no token."""
     token: AccessToken | None = request.auth  # type: ignore[assignment]
     return set(token["scope"].split()) if token else set()
-
-
-def demand_scopes(request: Request, required: tuple[str, ...]) -> bool:
-    if not scopes_of(request).issuperset(required):
-        raise InsufficientScope(scope=" ".join(required))
-    return True

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import jwt
 from django.conf import settings
 from django.template import loader
-from django.urls import resolve, reverse
 from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
 from rest_framework.renderers import BrowsableAPIRenderer
@@ -22,6 +21,7 @@ from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import TokenError
 
 from api import browser, keys, tokens
+from api.endpoints import endpoints, split_docstring
 from api.exceptions import UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ HEADER_MEANINGS = {
     "kid": "Which key signed it: one of the keys in the JWKS.",
     "typ": "What it is: an access token as RFC 9068 defines it.",
 }
-MEANINGS = HEADER_MEANINGS | {name: claim.meaning for name, claim in tokens.CLAIMS.items()}
 
 
 class Page(BrowsableAPIRenderer):
@@ -76,7 +75,7 @@ class Page(BrowsableAPIRenderer):
         origin = self.request.build_absolute_uri("/")[:-1]
         return {
             "name": self.get_name(self.view),
-            "description": _purpose(self.view),
+            "description": split_docstring(type(self.view))[0],
             "origin": origin,
             "address": shlex.quote(origin + self.request.get_full_path()),
             "response": self.response,
@@ -136,8 +135,8 @@ class RootPage(Page):
     template = "api/root.html"
 
     def describe(self, data: Any) -> dict[str, Any]:
-        names: tuple[str, ...] = self.view.names  # type: ignore[attr-defined]
-        return super().describe(data) | {"endpoints": [_endpoint(name) for name in names]}
+        listed = [entry for entry in endpoints() if entry.name != "root"]
+        return super().describe(data) | {"endpoints": listed}
 
 
 class SignInPage(Page):
@@ -200,19 +199,6 @@ def in_words(seconds: int) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
-def _endpoint(name: str) -> dict[str, Any]:
-    """Return an endpoint's path, methods and purpose, from its view."""
-    path = reverse(name)
-    view: APIView = resolve(path).func.view_class()  # type: ignore[attr-defined]
-    methods = [method for method in view.allowed_methods if method != "OPTIONS"]
-    return {"path": path, "methods": methods, "purpose": _purpose(view)}
-
-
-def _purpose(view: "APIView") -> str:
-    """Return what a view is for: the first line of its docstring."""
-    return (view.__doc__ or "").strip().partition("\n")[0].replace("`", "")
-
-
 def _access_token(data: Any) -> str | None:
     return data.get("access_token") if isinstance(data, dict) else None
 
@@ -220,14 +206,16 @@ def _access_token(data: Any) -> str | None:
 def _explain(token: str) -> list[dict[str, Any]]:
     """Return header and claims of a token: each name with its value and its meaning."""
     decoded = jwt.decode_complete(token, options={"verify_signature": False})
-    order = list(MEANINGS)
+    meanings = HEADER_MEANINGS | {name: claim.meaning for name, claim in tokens.CLAIMS.items()}
+    order = list(meanings)
     parts = []
     for title, part in (("Header", decoded["header"]), ("Claims", decoded["payload"])):
         names = sorted(part, key=lambda name: order.index(name) if name in order else len(order))
-        parts.append({"title": title, "rows": [_row(name, part[name]) for name in names]})
+        rows = [_row(name, part[name], meanings.get(name, "")) for name in names]
+        parts.append({"title": title, "rows": rows})
     return parts
 
 
-def _row(name: str, value: Any) -> dict[str, Any]:
+def _row(name: str, value: Any, meaning: str) -> dict[str, Any]:
     time_told = datetime.fromtimestamp(value, UTC) if name in tokens.REQUIRED_TIMES else None
-    return {"name": name, "value": value, "time": time_told, "meaning": MEANINGS.get(name, "")}
+    return {"name": name, "value": value, "time": time_told, "meaning": meaning}

@@ -24,7 +24,8 @@ from rest_framework_simplejwt.settings import api_settings
 
 from api import audit, keys
 from api.credentials import INTROSPECT, Login
-from api.models import JTI_LENGTH, RevokedToken, TokenGeneration, standing_for_token
+from api.models import JTI_LENGTH, RevokedToken, TokenGeneration
+from api.standing import look_up_for_token
 
 FINGERPRINT_CLAIM = "secret_fp"
 MAX_LENGTH = 8 * 1024  # characters; ours have about 700, more with many scopes
@@ -32,7 +33,7 @@ LIFETIME = int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds())  # seconds
 SWEPT_AT_ONCE = 10  # expired rows that go with each revocation
 REMEMBERED = 1024  # verified tokens; about 2 MB
 
-_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _jws = jwt.PyJWS()
 _encoder = json.JSONEncoder(separators=(",", ":"))
 
@@ -70,7 +71,7 @@ def _fingerprint(secret_key: str, stored_hash: str, generation: int) -> str:
     return base64.urlsafe_b64encode(digest[:12]).decode()
 
 
-# To add a claim, add a line. Only REQUIRED ones are demanded of tokens that are out.
+# To add a claim, add a line. Only those of REQUIRED are demanded of tokens that are out.
 CLAIMS = {
     "iss": Claim(lambda _: settings.PUBLIC_URL, "Who issued it: this service."),
     "sub": Claim(lambda grant: grant.login.client_id, "Whom it speaks for: the client itself."),
@@ -95,6 +96,7 @@ CLAIMS = {
 }
 REQUIRED_TEXTS = ("sub", "client_id", "jti", "scope", FINGERPRINT_CLAIM)
 REQUIRED_TIMES = ("iat", "exp")
+REQUIRED = {"iss", "aud", *REQUIRED_TEXTS, *REQUIRED_TIMES}
 
 
 class Backend(TokenBackend):
@@ -114,10 +116,9 @@ class Backend(TokenBackend):
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
         """Return the claims of a token that we signed. Raises `TokenBackendError`."""
-        form = _COMPACT.fullmatch(token) if len(token) <= MAX_LENGTH else None
-        key = keys.find(form[1]) if form else None
+        key = keys.find(token.partition(".")[0]) if len(token) <= MAX_LENGTH else None
         if key is None:
-            raise TokenBackendError("The token is malformed or its key is unknown.")
+            raise TokenBackendError("The token is too long or its key is unknown.")
         return dict(_signed_claims(token, key))
 
 
@@ -128,6 +129,8 @@ def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
     Remembered for each token and key; a forged token raises, and so is not. What may change is
     asked anew: whether the key is still good, the token expired or revoked, the client active.
     """
+    if not _COMPACT.fullmatch(token):
+        raise TokenBackendError("The token is malformed.")
     try:
         payload = _jws.decode(token, key.verifying, algorithms=[key.algorithm])
         claims = json.loads(payload)
@@ -202,15 +205,15 @@ def verify(text: str) -> AccessToken:
     obtained with still good, and the token not revoked.
     """
     token = read(text)
-    standing = standing_for_token(token["sub"], token["jti"])
-    if standing is None or not standing.is_active:
+    client = look_up_for_token(token["sub"], jti=token["jti"])
+    if client is None or not client.is_active:
         raise TokenError("The token has been revoked.")
     presented = token[FINGERPRINT_CLAIM].encode()
     secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     if not any(
-        hmac.compare_digest(presented, _fingerprint(key, stored, standing.generation).encode())
+        hmac.compare_digest(presented, _fingerprint(key, stored, client.generation).encode())
         for key in secret_keys
-        for stored in standing.secrets
+        for stored in client.secret_hashes
     ):
         raise TokenError("The token has been revoked.")
     return token

@@ -1,4 +1,4 @@
-"""Which path is which view, the busiest first.
+"""Which path is which view, in the order in which people and programs are shown them.
 
 API paths have no trailing slash, as in the walk-through.
 """
@@ -8,11 +8,10 @@ from django.urls import path
 from api.views import areas, discovery, health, registration, tokens
 
 urlpatterns = [
-    path("private", areas.PrivateView.as_view(), name="private"),
-    path("login", tokens.LoginView.as_view(), name="login"),
-    path("public", areas.PublicView.as_view(), name="public"),
     path("", discovery.RootView.as_view(), name="root"),
-    path("logout", tokens.LogoutView.as_view(), name="logout"),
+    path("public", areas.PublicView.as_view(), name="public"),
+    path("login", tokens.LoginView.as_view(), name="login"),
+    path("private", areas.PrivateView.as_view(), name="private"),
     path("register", registration.RegisterView.as_view(), name="register"),
     path("introspect", tokens.IntrospectView.as_view(), name="introspect"),
     path("revoke", tokens.RevokeView.as_view(), name="revoke"),
@@ -26,4 +25,5 @@ urlpatterns = [
     path("docs", discovery.DocsView.as_view(), name="docs"),
     path("livez", health.LivezView.as_view(), name="livez"),
     path("readyz", health.ReadyzView.as_view(), name="readyz"),
+    path("logout", tokens.LogoutView.as_view(), name="logout"),
 ]

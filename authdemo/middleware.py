@@ -43,6 +43,19 @@ def require_known_host(get_response: Respond) -> Respond:
     return middleware
 
 
+def no_store(get_response: Respond) -> Respond:
+    """Let no cache keep a response, unless its view says for how long (RFC 6749 §5.1)."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = "no-store"
+            response.headers["Pragma"] = "no-cache"
+        return response
+
+    return middleware
+
+
 class _AdminOnly(MiddlewareMixin):
     """Skips Django's middleware outside /admin/, where nothing needs it.
 

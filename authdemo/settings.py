@@ -198,6 +198,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "authdemo.middleware.AuthenticationMiddleware",
     "authdemo.middleware.MessageMiddleware",
+    "authdemo.middleware.no_store",
 ]
 TEMPLATES = [
     {
@@ -244,10 +245,13 @@ def database() -> dict[str, Any]:
             options["init_command"] = "PRAGMA synchronous=NORMAL"
         case "django.db.backends.postgresql":
             config["ENGINE"] = "authdemo.postgresql"
+            config["DISABLE_SERVER_SIDE_CURSORS"] = True  # PgBouncer would lose them
+            options["server_side_binding"] = True
             options.setdefault("connect_timeout", 3)  # seconds
-            # The statements that come often are prepared by our backend, and no others: psycopg
-            # would end all that are prepared whenever it rolls back.
-            options["server_side_binding"], options["prepare_threshold"] = True, None
+            # Probes keep an idle connection known to a firewall, or find out that it died.
+            options.setdefault("keepalives_idle", 30)  # seconds
+            options.setdefault("keepalives_interval", 5)  # seconds
+            options.setdefault("keepalives_count", 3)
     return config
 
 
@@ -322,7 +326,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],  # deny
     "DEFAULT_PARSER_CLASSES": ["api.parsers.JSONParser", "api.parsers.FormParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "api.renderers.Page"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "api.openapi.operations.AutoSchema",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.ContentNegotiation",
     "EXCEPTION_HANDLER": "api.exceptions.exception_handler",
     "URL_FORMAT_OVERRIDE": None,  # the Accept header names the media type, not `?format=`
@@ -332,8 +336,8 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "authdemo",
     "DESCRIPTION": "Log in with client credentials, and get a signed access token.",
     "VERSION": "1.0",
-    "TAGS": [{"name": name} for name in ("Areas", "Tokens", "Clients", "Discovery", "Health")],
-    "POSTPROCESSING_HOOKS": ["api.openapi.components.add"],
+    "SORT_OPERATIONS": False,  # the order of `urls.py` is for people
+    "POSTPROCESSING_HOOKS": ["api.openapi.components.complete"],
 }
 
 # Browser
@@ -348,7 +352,10 @@ CSRF_FAILURE_VIEW = "api.exceptions.csrf_refused"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_SSL_REDIRECT = IS_HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
+# For an apex domain this speaks for the whole domain; off, `check --deploy` says so.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = (
+    boolean("HSTS_SUBDOMAINS", default=True) and SECURE_HSTS_SECONDS > 0
+)
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "object-src 'none'"
@@ -391,6 +398,8 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        # Not the line that Django writes for each 4xx: a stranger could send 8 KiB of path in each.
+        "django.request": {"level": "ERROR"},
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
         **{name: {"filters": [f"once_a_minute/{name}"]} for name in REPETITIVE_LOGGERS},
         **{name: {"filters": ["brief", f"once_a_minute/{name}"]} for name in QUOTING_LOGGERS},

@@ -16,7 +16,8 @@ from api.credentials import BadCredentialsError, Login
 from api.throttling.address import client_address
 from api.throttling.guard import TooManyFailuresError, guard
 
-METHODS: dict[str, type[Method]] = {"client_secret_basic": Basic, "client_secret_post": Post}
+DEFAULT_METHOD = "client_secret_basic"  # of a client that is registered (RFC 7591 §2)
+METHODS: dict[str, type[Method]] = {DEFAULT_METHOD: Basic, "client_secret_post": Post}
 
 
 def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:

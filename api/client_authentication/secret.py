@@ -22,6 +22,7 @@ class SecretProof:
     """The (client id, secret) pairs that a request can mean; one of them has to be right."""
 
     readings: Sequence[tuple[str, str]]
+    is_staff: bool = False
 
     @property
     def client_ids(self) -> list[str]:
@@ -34,7 +35,7 @@ class SecretProof:
     def verify(self, address: str) -> Login:
         for client_id, secret in self.readings:
             try:
-                return credentials.check(client_id, secret, address=address)
+                return credentials.check(client_id, secret, address=address, is_staff=self.is_staff)
             except BadCredentialsError as error:
                 refusal = error
         raise refusal

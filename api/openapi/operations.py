@@ -1,57 +1,55 @@
-"""What the OpenAPI document says of each operation, beyond what drf-spectacular finds by itself.
+"""What the OpenAPI document says of each operation.
 
-Each decorator is for the method in `views.py` that it describes. Errors are named by the exceptions
-that are raised, so their status, code, sentence and headers are those that are sent; what goes in
-is described by the serializers that read it.
+`AutoSchema` derives it from the view: the id from the URL's name, summary and description from the
+docstring, the tag from the module, security and errors from the authentication and permission
+classes. `Describe` adds what these cannot tell. Errors are instances of the exceptions themselves,
+so their status, code, sentence and headers are those that are sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from django.conf import settings
+from drf_spectacular import openapi
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.utils import (
-    OpenApiExample,
-    OpenApiParameter,
-    OpenApiRequest,
-    OpenApiResponse,
-    extend_schema,
-)
+from drf_spectacular.utils import OpenApiRequest, OpenApiResponse
 from rest_framework import exceptions
+from rest_framework.permissions import SAFE_METHODS
 
-from api.credentials import REGISTER
+from api.client_authentication import METHODS
+from api.endpoints import endpoints, split_docstring
 from api.exceptions import (
-    AccessDenied,
     APIError,
     BodyTooLarge,
+    CSRFFailed,
     InsufficientScope,
     InvalidClient,
-    InvalidClientMetadata,
     InvalidRequest,
-    InvalidScope,
     InvalidToken,
     MissingToken,
+    NotFound,
     SlowDown,
     Unavailable,
-    UnsupportedGrantType,
     body,
     translate,
 )
-from api.keys import JWKS_MAX_AGE
-from api.openapi.components import ACCESS_TOKEN, CREDENTIALS, EXAMPLES
-from api.serializers import RegistrationSerializer
+from api.openapi.components import SECURITY_SCHEMES, reference
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-ANYONE: tuple[str, ...] = ("",)
-CLIENT = ("basic", "")  # or in the body, which is no security scheme of OpenAPI's
-TOKEN = ("bearer", "oauth2")
-ALWAYS = (InvalidRequest("The request is malformed."), exceptions.NotAcceptable())
-WITH_A_BODY = (exceptions.ParseError(), BodyTooLarge(), exceptions.UnsupportedMediaType(""))
-NO_STORE = "no-store"  # said of errors too, unlike how long an answer may be kept
-HEADERS = {"Retry-After": {"type": "integer"}, "WWW-Authenticate": {"type": "string"}}
+ANY_JSON = {"type": ["object", "array"]}
+NO_STORE = "no-store"
+HEADERS = {"Retry-After": "integer", "WWW-Authenticate": "string"}
+ALWAYS = (InvalidRequest(), exceptions.NotAcceptable())
+OF_A_BODY = (exceptions.ParseError(), BodyTooLarge(), exceptions.UnsupportedMediaType(""))
+OF_A_CLIENT = (
+    InvalidClient(),
+    InvalidRequest("client_id is required."),
+    SlowDown(42),
+    Unavailable(),
+)
 
 
 @cache
@@ -61,173 +59,131 @@ def document() -> dict[str, Any]:
     return generated
 
 
-def operation(  # noqa: PLR0913 (each says another thing, by name)
-    name: str,
-    tag: str,
-    summary: str,
-    *,
-    detail: str = "",
-    returns: str,
-    status: int = HTTPStatus.OK,
-    errors: tuple[APIError, ...] = (),
-    takes: dict[str, Any] | None = None,
-    security: tuple[str, ...] = ANYONE,
-    cache_control: str = "",
-) -> Callable[[Method], Method]:
-    """Return a decorator that describes one operation; `returns` names one of the components."""
-    possible = [translate(one) for one in (*errors, *(WITH_A_BODY if takes else ()), *ALWAYS)]
-    by_status: dict[int, list[APIError]] = {}
-    for error in filter(None, possible):
-        by_status.setdefault(error.status_code, []).append(error)
-    examples = [OpenApiExample("Example", EXAMPLES[returns])] if returns in EXAMPLES else []
-    responses = {status: OpenApiResponse(_component(returns), summary, examples)}
-    headers = []
-    if cache_control:
-        uncached = by_status if cache_control == NO_STORE else ()
-        headers.append(_header("Cache-Control", [status, *uncached], {"const": cache_control}))
-    for code, group in sorted(by_status.items()):
-        responses[code] = _errors(group)
-        names = {name for error in group for name in error.headers}
-        headers += [_header(name, [code], HEADERS[name]) for name in sorted(names)]
-    return extend_schema(
-        operation_id=name,
-        summary=summary,
-        description=detail,
-        tags=[tag],
-        request=takes,
-        responses=responses,
-        parameters=headers,
-        auth=[{name: []} if name else {} for name in security],  # type: ignore[misc]
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Describe:
+    """A decorator for a view's method. `returns` and `takes` name components."""
+
+    returns: str = ""
+    takes: str = ""
+    status: int = HTTPStatus.OK
+    errors: tuple[APIError, ...] = ()
+    cache_control: str = NO_STORE
+
+    def __call__(self, method: Method) -> Method:
+        method.described = self  # type: ignore[attr-defined]
+        return method
 
 
-def _component(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
+class AutoSchema(openapi.AutoSchema):
+    """drf-spectacular's, for views whose classes say who may call and whose docstrings say why."""
+
+    @property
+    def handler(self) -> Any:
+        return getattr(self.view, self.method.lower())
+
+    @property
+    def described(self) -> Describe:
+        return getattr(self.handler, "described", Describe())
+
+    def is_excluded(self) -> bool:
+        return self.method not in self.view.allowed_methods
+
+    def get_operation_id(self) -> str:
+        names = {entry.path: entry.name.replace(":", "_") for entry in endpoints()}
+        name = names[f"/{self.path_regex}"]
+        others = set(self.view.allowed_methods) - {self.method, "HEAD", "OPTIONS"}
+        return f"{name}_{self.method.lower()}" if others else name
+
+    def get_summary(self) -> str:
+        return self._documentation()[0].removesuffix(".")
+
+    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular overrides it
+        return self._documentation()[1]
+
+    def get_tags(self) -> list[str]:
+        return [type(self.view).__module__.rpartition(".")[2].replace("_", " ").capitalize()]
+
+    def get_auth(self) -> list[dict[str, list[str]]]:
+        """Return the ways to authenticate; the empty one is for anyone, or in the body."""
+        schemes: list[dict[str, list[str]]] = []
+        if self._authenticates_client():
+            schemes = [{name: []} for name in METHODS if name in SECURITY_SCHEMES]
+        elif self.view.authentication_classes:
+            schemes = [{"bearer": []}, {"oauth2": self._required_scopes()}]
+        return [*schemes, {}] if self._is_open() else schemes
+
+    def get_request_serializer(self) -> Any:
+        if hasattr(self.view, "serializer_class"):
+            return super().get_request_serializer()
+        schema = reference(self.described.takes) if self.described.takes else ANY_JSON
+        return {media_type: OpenApiRequest(schema) for media_type in self.map_parsers()}
+
+    def get_response_serializers(self) -> Any:
+        if hasattr(self.view, "serializer_class") and not self.described.returns:
+            return super().get_response_serializers()
+        schema = reference(self.described.returns) if self.described.returns else ANY_JSON
+        return {self.described.status: OpenApiResponse(schema, self.get_summary())}
+
+    def get_operation(self, *args: Any) -> dict[str, Any] | None:
+        operation: dict[str, Any] | None = super().get_operation(*args)
+        if operation is None:
+            return None
+        for response in operation["responses"].values():
+            response["headers"] = _headers(self.described.cache_control)
+        by_status: dict[int, list[APIError]] = {}
+        for error in filter(None, map(translate, self._errors())):
+            by_status.setdefault(error.status_code, []).append(error)
+        for status, group in sorted(by_status.items()):
+            operation["responses"].setdefault(str(status), self._describe_errors(group))
+        return operation
+
+    def _documentation(self) -> tuple[str, str]:
+        return split_docstring(self.handler if self.handler.__doc__ else type(self.view))
+
+    def _authenticates_client(self) -> bool:
+        return hasattr(self.view, "authenticate_client")
+
+    def _required_scopes(self) -> list[str]:
+        return list(getattr(self.view, "required_scopes", ()))
+
+    def _is_open(self) -> bool:
+        """Whether the permission classes let in a request that has no token."""
+        try:
+            self.view.check_permissions(self.view.request)
+        except exceptions.APIException:
+            return False
+        return True
+
+    def _errors(self) -> Iterator[Exception]:
+        yield from self.described.errors
+        if self._authenticates_client():
+            yield from OF_A_CLIENT
+        if self.view.authentication_classes:
+            yield from (InvalidToken(), Unavailable())
+            if self.method not in SAFE_METHODS:
+                yield CSRFFailed()  # of a browser that relies on its cookie
+        if not self._is_open():
+            yield MissingToken()
+            if scopes := self._required_scopes():
+                yield InsufficientScope(scope=" ".join(scopes))
+        if "{" in self.path:
+            yield NotFound()
+        if self.method in {"PATCH", "POST", "PUT"}:
+            yield from OF_A_BODY
+        yield from ALWAYS
+
+    def _describe_errors(self, group: list[APIError]) -> dict[str, Any]:
+        """Describe the responses of one status, with an example of each code, the first of it."""
+        by_code = {error.default_code: error for error in reversed(group)}
+        shown = {code: {"value": body(error)} for code, error in sorted(by_code.items())}
+        content = {"schema": reference("Error"), "examples": shown}
+        return {
+            "description": " or ".join(sorted(by_code)),
+            "headers": _headers(NO_STORE, *(name for error in group for name in error.headers)),
+            "content": dict.fromkeys(self.map_renderers("media_type"), content),
+        }
 
 
-def _errors(group: list[APIError]) -> OpenApiResponse:
-    described = {error.default_code: error for error in reversed(group)}
-    examples = [OpenApiExample(code, body(error)) for code, error in sorted(described.items())]
-    return OpenApiResponse(_component("Error"), " or ".join(sorted(described)), examples)
-
-
-def _header(name: str, statuses: list[int], schema: dict[str, str]) -> OpenApiParameter:
-    return OpenApiParameter(name, schema, OpenApiParameter.HEADER, response=list(statuses))
-
-
-# What is sent
-
-
-def _body(schema: Any, name: str, example: dict[str, Any]) -> dict[str, Any]:
-    """Describe a body in JSON, and the same as a form: all text, and each parameter once."""
-    examples = [OpenApiExample("Example", example)]
-    form = {"allOf": [_component(name), {"additionalProperties": {"type": "string"}}]}
-    return {
-        "application/json": OpenApiRequest(schema, examples=examples),
-        "application/x-www-form-urlencoded": OpenApiRequest(form, examples=examples),
-    }
-
-
-# The operations
-
-CLIENT_ERRORS = (
-    InvalidClient(),
-    InvalidRequest("client_id is required."),
-    SlowDown(42),
-    Unavailable(),
-)
-
-root = operation("root", "Discovery", "What there is here", returns="Root")
-public = operation("public", "Areas", "What anyone may see", returns="Message")
-private = operation(
-    "private",
-    "Areas",
-    "What a token lets its bearer see",
-    detail="The answer repeats what the token says.",
-    returns="Private",
-    errors=(InvalidToken(), MissingToken(), Unavailable()),
-    security=TOKEN,
-    cache_control=NO_STORE,
-)
-login = operation(
-    "login",
-    "Tokens",
-    "Client credentials for an access token",
-    detail=(
-        "The credentials are sent as HTTP Basic, in a form or in JSON (RFC 6749, section 4.4). "
-        "`grant_type` is needed unless they are in JSON. `scope` asks for some of the client's "
-        "scopes; without it the token has them all."
-    ),
-    takes=_body(_component("Login"), "Login", {"grant_type": "client_credentials", **CREDENTIALS}),
-    returns="AccessToken",
-    errors=(*CLIENT_ERRORS, UnsupportedGrantType(), InvalidScope()),
-    security=CLIENT,
-    cache_control=NO_STORE,
-)
-introspect = operation(
-    "introspect",
-    "Tokens",
-    "Whether a token is good, and what it says",
-    detail=(
-        "A client may look into its own tokens, and with the scope `introspect` into anybody's; "
-        "of any other it learns that it is not active (RFC 7662)."
-    ),
-    takes=_body(_component("OwnToken"), "OwnToken", {"token": ACCESS_TOKEN, **CREDENTIALS}),
-    returns="Introspection",
-    errors=CLIENT_ERRORS,
-    security=CLIENT,
-    cache_control=NO_STORE,
-)
-revoke = operation(
-    "revoke",
-    "Tokens",
-    "End a token before it expires",
-    detail=(
-        "A client may revoke its own tokens, which are then refused at once. The answer is the "
-        "same where there is nothing to revoke (RFC 7009)."
-    ),
-    takes=_body(_component("OwnToken"), "OwnToken", {"token": ACCESS_TOKEN, **CREDENTIALS}),
-    returns="Revocation",
-    errors=CLIENT_ERRORS,
-    security=CLIENT,
-    cache_control=NO_STORE,
-)
-register = operation(
-    "register",
-    "Clients",
-    "A new client",
-    detail=(
-        "Its secret is shown this once (RFC 7591). Where registration is not open it takes a token "
-        "with the scope `register`, and the client gets the scopes it asks for that this token has."
-    ),
-    takes=_body(RegistrationSerializer, "Registration", {"client_name": "Billing"}),
-    status=HTTPStatus.CREATED,
-    returns="RegisteredClient",
-    errors=(
-        InvalidClientMetadata(),
-        InvalidToken(),
-        MissingToken(),
-        InsufficientScope(scope=REGISTER),
-        AccessDenied(),
-        SlowDown(42),
-        Unavailable(),
-    ),
-    security=(*TOKEN, "") if settings.REGISTRATION == "open" else TOKEN,
-    cache_control=NO_STORE,
-)
-jwks = operation(
-    "jwks",
-    "Discovery",
-    "The public keys that verify tokens",
-    returns="JWKSet",
-    errors=(Unavailable(),),
-    cache_control=f"public, max-age={JWKS_MAX_AGE.total_seconds():.0f}",
-)
-metadata = operation(
-    "metadata", "Discovery", "Where everything is, for OAuth clients", returns="Metadata"
-)
-schema = operation("schema", "Discovery", "This API as an OpenAPI document", returns="Document")
-livez = operation("livez", "Health", "The process answers", returns="Status")
-readyz = operation(
-    "readyz", "Health", "The service can do its work", returns="Status", errors=(Unavailable(),)
-)
+def _headers(cache_control: str, *others: str) -> dict[str, Any]:
+    described = {name: {"schema": {"type": HEADERS[name]}} for name in sorted(set(others))}
+    return {"Cache-Control": {"schema": {"const": cache_control}}, **described}

@@ -15,6 +15,7 @@ from api import keys, tokens
 from api.credentials import check, create_client, rotate_secret
 from api.hashers import is_generated
 from api.models import Client, RetiredSecret, RevokedToken, SigningKey
+from api.tests.support.responses import is_good
 
 pytestmark = pytest.mark.django_db
 
@@ -28,11 +29,6 @@ def run(*arguments: str) -> str:
 def logs_in(http: APIClient, credentials: dict[str, str]) -> bool:
     parts = {name: credentials[name] for name in ("client_id", "client_secret")}
     return bool(http.post("/login", parts, format="json").status_code == 200)
-
-
-def is_good(http: APIClient, token: str) -> bool:
-    response = http.get("/private", headers={"Authorization": f"Bearer {token}"})
-    return bool(response.status_code == 200)
 
 
 # createclient

@@ -15,7 +15,7 @@ UNAVAILABLE = "The service is temporarily unavailable; try again shortly."
 
 @pytest.fixture(autouse=True)
 def _look_again() -> None:
-    health._demand_migrations.cache_clear()
+    health._check_migrations.cache_clear()
 
 
 def assert_not_ready(http: APIClient) -> None:

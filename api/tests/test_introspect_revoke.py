@@ -99,7 +99,7 @@ def test_expired_token_is_inactive(
     http: APIClient, credentials: dict[str, str], get_token: Callable[[], str]
 ) -> None:
     token = get_token()
-    with time_machine.travel(timezone.now() + timedelta(minutes=5)):
+    with time_machine.travel(timezone.now() + timedelta(seconds=tokens.LIFETIME)):
         assert introspect(http, credentials, token) == INACTIVE
 
 
@@ -193,7 +193,7 @@ def test_expired_token_leaves_no_row_behind(
     http: APIClient, credentials: dict[str, str], get_token: Callable[[], str]
 ) -> None:
     token = get_token()
-    with time_machine.travel(timezone.now() + timedelta(minutes=5)):
+    with time_machine.travel(timezone.now() + timedelta(seconds=tokens.LIFETIME)):
         revoke(http, credentials, token)
     assert not RevokedToken.objects.exists()
 

@@ -34,7 +34,7 @@ ASYMMETRIC = [
     "EdDSA",
 ]
 ALGORITHMS = ["HS256", "HS384", "HS512", *ASYMMETRIC]
-LIFETIME = timedelta(minutes=5)
+LIFETIME = timedelta(seconds=tokens.LIFETIME)
 GetToken = Callable[[], str]
 
 

@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 from api import credentials as secrets_of
 from api.models import Client
 from api.tests.support.responses import assert_error, basic
+from api.tokens import LIFETIME
 
 FORM = "application/x-www-form-urlencoded"
 GRANT = {"grant_type": "client_credentials"}
@@ -52,7 +53,7 @@ def test_answer_is_that_of_rfc_6749(http: APIClient, credentials: dict[str, str]
     assert body == {
         "access_token": body["access_token"],
         "token_type": "Bearer",
-        "expires_in": 300,
+        "expires_in": LIFETIME,
         "scope": "read write",
     }
     assert response["Content-Type"] == "application/json"
@@ -70,7 +71,7 @@ def test_token_says_what_rfc_9068_asks(http: APIClient, credentials: dict[str, s
         "sub": "reporting",
         "client_id": "reporting",
         "iat": claims["iat"],
-        "exp": claims["iat"] + 300,
+        "exp": claims["iat"] + LIFETIME,
         "jti": claims["jti"],
         "scope": "read write",
         "secret_fp": claims["secret_fp"],

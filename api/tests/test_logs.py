@@ -101,11 +101,20 @@ def test_outage_is_logged_once_a_minute(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def down(*args: Any) -> None:
+    def down(*_args: Any, **_kwargs: Any) -> None:
         raise OperationalError("the database is down")
 
-    monkeypatch.setattr("api.credentials.standing_for_login", down)
+    monkeypatch.setattr("api.credentials.look_up_for_login", down)
     for _ in range(3):
         assert http.post("/login", credentials, format="json").status_code == 503
     records = [record for record in caplog.records if record.name == "api.exceptions"]
     assert len(records) == 1
+
+
+@pytest.mark.django_db
+def test_request_that_is_refused_writes_no_line(
+    http: APIClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in ("/private", "/nowhere" + "x" * 8000, "/login"):
+        assert http.get(path).status_code in {403, 404, 405}
+    assert caplog.records == []

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from api.credentials import rotate_secret
 from api.models import Client, RetiredSecret
-from api.tests.support.responses import bearer
+from api.tests.support.responses import is_good
 
 PASSWORD = "a good password"
 USERS, GROUPS = "/admin/auth/user/", "/admin/auth/group/"
@@ -22,10 +22,6 @@ def admin(db: None) -> Browser:
     browser = Browser()
     browser.force_login(User.objects.create_superuser("boss", password=PASSWORD))
     return browser
-
-
-def is_good(http: APIClient, token: str) -> bool:
-    return http.get("/private", headers=bearer(token)).status_code == 200
 
 
 def group_of(client: Client) -> Group:
@@ -189,3 +185,30 @@ def test_own_password_change_is_on_the_audit_log(
     assert User.objects.get().check_password("another password")
     (record,) = caplog.records
     assert record.getMessage() == 'password_changed staff="boss" address="127.0.0.1"'
+
+
+def test_staff_are_no_clients_and_clients_no_staff(
+    http: APIClient, credentials: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    User.objects.create_superuser("boss", password=PASSWORD)
+    User.objects.create_user("superuser", password=PASSWORD, is_superuser=True)
+    caplog.set_level(logging.INFO, "api.audit")
+    for username in ("boss", "superuser"):
+        body = {"client_id": username, "client_secret": PASSWORD}
+        assert http.post("/login", body, format="json").status_code == 401
+    form = {"username": credentials["client_id"], "password": credentials["client_secret"]}
+    assert http.post("/admin/login/", form).status_code == 200  # the form once more
+    assert [record.getMessage() for record in caplog.records] == [
+        'login_failed client="boss" address="127.0.0.1" reason="staff, and no client"',
+        'login_failed client="superuser" address="127.0.0.1" reason="staff, and no client"',
+        'sign_in_failed client="reporting" address="127.0.0.1" reason="not staff"',
+    ]
+
+
+def test_long_user_name_is_refused_unread(
+    http: APIClient, db: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "api.audit")
+    form = {"username": "x" * 151, "password": PASSWORD}
+    assert http.post("/admin/login/", form).status_code == 200
+    assert caplog.records == []

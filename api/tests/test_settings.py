@@ -341,3 +341,9 @@ def test_forwarded_scheme_is_believed_of_trusted_proxies_alone(load: Load) -> No
     settings = load(**PUBLIC, TRUSTED_PROXIES="1")
     assert settings.SECURE_PROXY_SSL_HEADER == ("HTTP_X_FORWARDED_PROTO", "https")
     assert not hasattr(load(**PUBLIC), "SECURE_PROXY_SSL_HEADER")
+
+
+def test_hsts_speaks_for_subdomains_unless_told_not_to(load: Load) -> None:
+    settings = load(**PUBLIC, HSTS_SUBDOMAINS="false")
+    assert settings.SECURE_HSTS_SECONDS == 31536000
+    assert settings.SECURE_HSTS_INCLUDE_SUBDOMAINS is settings.SECURE_HSTS_PRELOAD is False

@@ -235,11 +235,11 @@ def test_success_takes_back_its_own_guesses_alone(http: APIClient, chosen: dict[
 def test_login_that_met_a_fault_is_no_failure(
     http: APIClient, chosen: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_args: object) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
         raise OperationalError
 
     with monkeypatch.context() as patch:
-        patch.setattr("api.credentials.standing_for_login", fail)
+        patch.setattr("api.credentials.look_up_for_login", fail)
         assert {attempt(http, WRONG) for _ in range(LIMIT + 1)} == {503}
     assert attempt(http, chosen) == 200
 

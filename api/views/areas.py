@@ -6,31 +6,29 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api import tokens
-from api.authentication import (
-    BearerAuthentication,
-)
-from api.openapi import operations
-from api.views.base import UncachedView
+from api.authentication import BearerAuthentication
+from api.openapi.operations import Describe
+from api.views.base import FixedHeadersView
 
 
 class PublicView(APIView):
-    """A route that anyone may call."""
+    """A greeting for anyone."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
-    @operations.public
+    @Describe(returns="Message")
     def get(self, request: Request) -> Response:
         return Response({"message": "Welcome to the public area :)"})
 
 
-class PrivateView(UncachedView):
-    """A route that needs an access token."""
+class PrivateView(FixedHeadersView):
+    """A greeting for the bearer of an access token, and what the token says."""
 
     authentication_classes = (BearerAuthentication,)
     permission_classes = (IsAuthenticated,)
 
-    @operations.private
+    @Describe(returns="Private")
     def get(self, request: Request) -> Response:
         token: tokens.AccessToken = request.auth  # type: ignore[assignment]
         return Response(

@@ -1,6 +1,9 @@
 """What there is: the root, keys, metadata and the API's documents."""
 
+from functools import cache
+
 from django.conf import settings
+from django.http import HttpResponse
 from drf_spectacular.renderers import (
     OpenApiJsonRenderer,
     OpenApiJsonRenderer2,
@@ -9,7 +12,7 @@ from drf_spectacular.renderers import (
 )
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -17,11 +20,15 @@ from rest_framework.views import APIView
 
 from api import keys
 from api.client_authentication import METHODS
-from api.openapi import operations
-from api.renderers import (
-    DocsPage,
-    RootPage,
-)
+from api.endpoints import endpoints
+from api.exceptions import Unavailable
+from api.openapi.operations import Describe, document
+from api.renderers import DocsPage, RootPage
+
+
+def may_be_kept() -> str:
+    """Return the Cache-Control of the keys; whoever verifies tokens should not ask for each."""
+    return f"public, max-age={keys.JWKS_MAX_AGE.total_seconds():.0f}"
 
 
 class RootView(APIView):
@@ -30,24 +37,15 @@ class RootView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer, RootPage)
-    names = (
-        "public",
-        "login",
-        "private",
-        "register",
-        "introspect",
-        "revoke",
-        "jwks",
-        "metadata",
-        "schema",
-        "docs",
-        "livez",
-        "readyz",
-    )
 
-    @operations.root
+    @Describe(returns="Root")
     def get(self, request: Request) -> Response:
-        return Response({name: reverse(name, request=request) for name in self.names})
+        names = [
+            entry.name
+            for entry in endpoints()
+            if entry.is_for_programs and entry.has_address and entry.name != "root"
+        ]
+        return Response({name: reverse(name, request=request) for name in names})
 
 
 class JWKSView(APIView):
@@ -57,10 +55,9 @@ class JWKSView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @operations.jwks
+    @Describe(returns="JWKSet", errors=(Unavailable(),), cache_control=may_be_kept())
     def get(self, request: Request) -> Response:
-        max_age = int(keys.JWKS_MAX_AGE.total_seconds())
-        return Response(keys.jwks(), headers={"Cache-Control": f"public, max-age={max_age}"})
+        return Response(keys.jwks(), headers={"Cache-Control": may_be_kept()})
 
 
 class MetadataView(APIView):
@@ -70,24 +67,27 @@ class MetadataView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @operations.metadata
+    @Describe(returns="Metadata")
     def get(self, request: Request) -> Response:
-        methods = list(METHODS)
-        return Response(
-            {
-                "issuer": settings.PUBLIC_URL,
-                "token_endpoint": settings.PUBLIC_URL + reverse("login"),
-                "token_endpoint_auth_methods_supported": methods,
-                "grant_types_supported": ["client_credentials"],
-                "response_types_supported": [],
-                "jwks_uri": settings.PUBLIC_URL + reverse("jwks"),
-                "registration_endpoint": settings.PUBLIC_URL + reverse("register"),
-                "introspection_endpoint": settings.PUBLIC_URL + reverse("introspect"),
-                "introspection_endpoint_auth_methods_supported": methods,
-                "revocation_endpoint": settings.PUBLIC_URL + reverse("revoke"),
-                "revocation_endpoint_auth_methods_supported": methods,
-            }
-        )
+        return Response(metadata())
+
+
+def metadata() -> dict[str, str | list[str]]:
+    """Return what RFC 8414 §2 asks for; the methods are those of `client_authentication`."""
+    methods = list(METHODS)
+    return {
+        "issuer": settings.PUBLIC_URL,
+        "token_endpoint": settings.PUBLIC_URL + reverse("login"),
+        "token_endpoint_auth_methods_supported": methods,
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": [],
+        "jwks_uri": settings.PUBLIC_URL + reverse("jwks"),
+        "registration_endpoint": settings.PUBLIC_URL + reverse("register"),
+        "introspection_endpoint": settings.PUBLIC_URL + reverse("introspect"),
+        "introspection_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint": settings.PUBLIC_URL + reverse("revoke"),
+        "revocation_endpoint_auth_methods_supported": methods,
+    }
 
 
 class SchemaView(APIView):
@@ -102,9 +102,19 @@ class SchemaView(APIView):
         OpenApiYamlRenderer,
     )
 
-    @operations.schema
-    def get(self, request: Request) -> Response:
-        return Response(operations.document())
+    @Describe(returns="Document")
+    def get(self, request: Request) -> HttpResponse:
+        renderer: BaseRenderer = request.accepted_renderer
+        charset = f"; charset={renderer.charset}" if renderer.charset else ""
+        content_type = f"{renderer.media_type}{charset}"
+        return HttpResponse(_rendered(str(renderer.media_type)), content_type=content_type)
+
+
+@cache
+def _rendered(media_type: str) -> bytes:
+    """Render the document once a process: each time it would cost up to 28 ms of CPU."""
+    (renderer,) = (one() for one in SchemaView.renderer_classes if one.media_type == media_type)
+    return bytes(renderer.render(document(), renderer_context={}))
 
 
 class DocsView(APIView):

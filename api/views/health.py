@@ -7,29 +7,30 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api import health
-from api.openapi import operations
+from api.exceptions import Unavailable
+from api.openapi.operations import Describe
 
 
 class LivezView(APIView):
-    """The process answers."""
+    """Whether the process answers."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @operations.livez
+    @Describe(returns="Status")
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
 
 
 class ReadyzView(APIView):
-    """The service can do its work: database, migrations, a key to sign with."""
+    """Whether the service can work: database, migrations, a key to sign with."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @operations.readyz
+    @Describe(returns="Status", errors=(Unavailable(),))
     def get(self, request: Request) -> Response:
-        health.demand_readiness()
+        health.check_readiness()
         return Response({"status": "ok"})

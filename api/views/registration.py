@@ -1,5 +1,7 @@
 """Dynamic client registration (RFC 7591)."""
 
+from typing import Any
+
 from rest_framework import status
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -7,9 +9,11 @@ from rest_framework.response import Response
 
 from api import credentials
 from api.authentication import BearerAuthentication
+from api.client_authentication import DEFAULT_METHOD
 from api.credentials import REGISTER
-from api.exceptions import InvalidClientMetadata
-from api.openapi import operations
+from api.exceptions import InvalidClientMetadata, SlowDown, Unavailable
+from api.models import Client
+from api.openapi.operations import Describe
 from api.permissions import MayRegister, current_scopes
 from api.renderers import RegistrationPage
 from api.serializers import RegistrationSerializer
@@ -19,20 +23,27 @@ from api.views.base import FormView
 
 
 class RegisterView(FormView):
-    """Dynamic client registration (RFC 7591 §3).
+    """A new client (RFC 7591).
 
-    The id is always generated: clients and people share a table, and nobody may choose to look like
-    somebody else (RFC 9700 §4.15). A client gets the scopes that it asked for and that the caller's
-    own token holds; whoever registers without a token has none to give.
+    The response shows its secret, this once. While registration is not open, send a token with the
+    scope `register`. The client gets the scopes it asks for that this token has.
     """
 
+    # The id is always generated: clients and people share a table, and nobody may choose to look
+    # like somebody else (RFC 9700 §4.15).
     authentication_classes = (BearerAuthentication,)
     permission_classes = (MayRegister,)
+    required_scopes = (REGISTER,)
     renderer_classes = (JSONRenderer, RegistrationPage)
+    serializer_class = RegistrationSerializer
 
-    @operations.register
+    @Describe(
+        returns="RegisteredClient",
+        status=status.HTTP_201_CREATED,
+        errors=(InvalidClientMetadata(), SlowDown(42), Unavailable()),
+    )
     def post(self, request: Request) -> Response:
-        metadata = RegistrationSerializer(data=request.data)
+        metadata = self.serializer_class(data=request.data)
         if not metadata.is_valid():
             raise InvalidClientMetadata
         address, granted = client_address(request._request), current_scopes(request)
@@ -44,17 +55,20 @@ class RegisterView(FormView):
             scopes=granted.intersection(asked),
             address=address,
         )
-        return Response(
-            {
-                "client_id": client.username,
-                "client_secret": secret,
-                "client_id_issued_at": int(client.date_joined.timestamp()),
-                "client_secret_expires_at": 0,
-                "client_name": client.first_name,
-                "scope": " ".join(sorted(granted.intersection(asked))),
-                "grant_types": ["client_credentials"],
-                "response_types": [],
-                "token_endpoint_auth_method": "client_secret_basic",
-            },
-            status.HTTP_201_CREATED,
-        )
+        scope = " ".join(sorted(granted.intersection(asked)))
+        return Response(client_information(client, secret, scope), status.HTTP_201_CREATED)
+
+
+def client_information(client: Client, secret: str, scope: str) -> dict[str, Any]:
+    """Return the successful response of registration (RFC 7591 §3.2.1)."""
+    return {
+        "client_id": client.username,
+        "client_secret": secret,
+        "client_id_issued_at": int(client.date_joined.timestamp()),
+        "client_secret_expires_at": 0,
+        "client_name": client.first_name,
+        "scope": scope,
+        "grant_types": ["client_credentials"],
+        "response_types": [],
+        "token_endpoint_auth_method": DEFAULT_METHOD,
+    }

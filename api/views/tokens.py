@@ -6,31 +6,32 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
+from rest_framework.views import APIView
 
-from api import client_authentication, parameters, tokens
+from api import parameters, tokens
 from api.browser import enforce_csrf, forget_token, remember_token
-from api.openapi import operations
+from api.exceptions import InvalidScope, UnsupportedGrantType
+from api.openapi.operations import Describe
 from api.parsers import JSONParser
 from api.renderers import SignInPage, TokenRequestPage, is_page, local_path
-from api.views.base import FormView, UncachedView
+from api.views.base import ClientView
 
 
-class LoginView(FormView):
-    """The token endpoint (RFC 6749 §4.4): client credentials for an access token.
+class LoginView(ClientView):
+    """Client credentials for an access token (RFC 6749 §4.4).
 
-    No authentication class, because who calls is the very question that is answered here.
+    Send the credentials as HTTP Basic, in a form or in JSON. `grant_type` is required unless they
+    are in JSON. `scope` asks for some of the client's scopes; without it the token has them all.
     """
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer, SignInPage)
 
-    @operations.login
+    @Describe(takes="Login", returns="AccessToken", errors=(UnsupportedGrantType(), InvalidScope()))
     def post(self, request: Request) -> HttpResponseBase:
         media_type = request.content_type.partition(";")[0].strip().lower()
         is_json = media_type == JSONParser.media_type
         scope = parameters.read_scope(request.data, is_json=is_json)
-        login = client_authentication.authenticate(request._request, request.data)
+        login = self.authenticate_client(request)
         token = tokens.issue(login, login.narrow(scope))
         if not is_page(request):
             return Response(token_response(token))
@@ -52,8 +53,11 @@ def token_response(token: tokens.IssuedToken) -> dict[str, str | int]:
     }
 
 
-class LogoutView(UncachedView):
-    """Sign the browser out; a token that was copied from it lives on until it expires."""
+class LogoutView(APIView):
+    """Sign the browser out.
+
+    A token that was copied from it is good until it expires.
+    """
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -66,31 +70,35 @@ class LogoutView(UncachedView):
         return response
 
 
-class IntrospectView(FormView):
-    """Token introspection (RFC 7662): a client's own tokens; others' with scope `introspect`."""
+class IntrospectView(ClientView):
+    """Whether a token is good, and what it says (RFC 7662).
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
+    A client may look into its own tokens, and with the scope `introspect` into anybody's. Any other
+    token is not active.
+    """
+
     renderer_classes = (JSONRenderer, TokenRequestPage)
 
-    @operations.introspect
+    @Describe(takes="OwnToken", returns="Introspection")
     def post(self, request: Request) -> Response:
-        login = client_authentication.authenticate(request._request, request.data)
+        login = self.authenticate_client(request)
         claims = tokens.inspect(parameters.read_token(request.data), login)
         if claims is None:
             return Response({"active": False})
         return Response({"active": True, "token_type": "Bearer", **claims})
 
 
-class RevokeView(FormView):
-    """Token revocation (RFC 7009): a client's own tokens; the answer is 200 whatever was sent."""
+class RevokeView(ClientView):
+    """End a token before it expires (RFC 7009).
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
+    A client may revoke its own tokens, which are refused from then on. The response is the same
+    where there is nothing to revoke.
+    """
+
     renderer_classes = (JSONRenderer, TokenRequestPage)
 
-    @operations.revoke
+    @Describe(takes="OwnToken", returns="Revocation")
     def post(self, request: Request) -> Response:
-        login = client_authentication.authenticate(request._request, request.data)
+        login = self.authenticate_client(request)
         tokens.revoke(parameters.read_token(request.data), login)
         return Response({})

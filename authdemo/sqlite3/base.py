@@ -6,29 +6,16 @@ a file that has been removed. Only `migrate` makes a file.
 
 import os
 import sqlite3
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from django.db.backends.sqlite3 import base, features
 
+from authdemo.rows import Params, Rows, fetch_by_cursor
+
 
 class DatabaseFeatures(features.DatabaseFeatures):
     supports_json_field = True  # Django would open the database to find out, in every command
-
-
-class Cursor(base.SQLiteCursorWrapper):
-    """Rewrites a statement's placeholders for SQLite once, and not at each execution."""
-
-    def convert_query(self, query: str, *, param_names: Any = None) -> str:
-        if param_names is None:
-            return _converted(query)
-        return str(super().convert_query(query, param_names=param_names))  # type: ignore[misc]
-
-
-@lru_cache(maxsize=128)
-def _converted(query: str) -> str:
-    return str(base.SQLiteCursorWrapper.convert_query(None, query))  # type: ignore[attr-defined]
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -53,8 +40,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
             )
         return super().get_new_connection(conn_params)
 
-    def create_cursor(self, name: str | None = None) -> Any:
-        return self.connection.cursor(factory=Cursor)
+    def fetch_rows(self, sql: str, params: Params) -> Rows:
+        """Return the rows of a read, as the other backend does."""
+        return fetch_by_cursor(self, sql, params)
 
     def is_usable(self) -> bool:
         return self._opened == self._identity()

@@ -1,5 +1,9 @@
-"""Django's `migrate`, which is the one thing that makes an SQLite file."""
+"""Django's `migrate`, one at a time. It is the one thing that makes an SQLite file."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,47 @@ from django.db import connections
 
 class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
-        connection: Any = connections[options["database"]]
-        if connection.vendor == "sqlite" and not connection.is_in_memory_db():
-            try:
-                Path(connection.settings_dict["NAME"]).touch(mode=0o600)
-            except OSError as error:
-                raise CommandError(f"The database cannot be made: {error}") from error
-            with connection.cursor() as cursor:
-                cursor.execute("PRAGMA journal_mode=WAL")  # the file itself remembers this
-        super().handle(*args, **options)
+        database: Any = connections[options["database"]]
+        lock = _postgresql_lock if database.vendor == "postgresql" else _sqlite_lock
+        with lock(database):
+            super().handle(*args, **options)
+
+
+@contextmanager
+def _postgresql_lock(database: Any) -> Iterator[None]:
+    """Wait until no other `migrate` runs.
+
+    A transaction of its own holds the lock, because behind PgBouncer a session ends with each
+    transaction. The database's own timeouts must end neither the wait nor the transaction.
+    """
+    keeper = database.copy()
+    try:
+        keeper.set_autocommit(False)
+        with keeper.cursor() as cursor:
+            for timeout in ("statement", "lock", "idle_in_transaction_session"):
+                cursor.execute(f"SET LOCAL {timeout}_timeout = 0")
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('authdemo migrate'))")
+        yield
+    finally:
+        keeper.close()
+
+
+@contextmanager
+def _sqlite_lock(database: Any) -> Iterator[None]:
+    """Make the file where it is missing, and wait until no other `migrate` runs beside it."""
+    if database.is_in_memory_db():
+        yield
+        return
+    path = Path(database.settings_dict["NAME"])
+    try:
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise CommandError(f"The database cannot be made: {error}") from error
+    directory = os.open(path.absolute().parent, os.O_RDONLY)  # the file has locks of SQLite's own
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        with database.cursor() as cursor:
+            cursor.execute("PRAGMA journal_mode=WAL")  # the file itself remembers this
+        yield
+    finally:
+        os.close(directory)

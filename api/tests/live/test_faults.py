@@ -15,18 +15,21 @@ from pathlib import Path
 
 import pytest
 
-from api.tests.support.load import Load, assert_one_rotation_wins, call, log_in, visit
+from api.tests.support.faults import (
+    KINDS,
+    NEED_DATABASE,
+    NEED_NONE,
+    RECOVERY,
+    UNAVAILABLE,
+    two_workers,
+)
+from api.tests.support.load import Load, assert_one_rotation_wins, call, log_in, revoke, visit
 from api.tests.support.needs import need
 from api.tests.support.server import GRANIAN, Server
 from api.tests.support.services import children, eventually
+from api.tokens import LIFETIME
 
 pytestmark = pytest.mark.fault
-UNAVAILABLE = {
-    "error": "temporarily_unavailable",
-    "error_description": "The service is temporarily unavailable; try again shortly.",
-}
-RECOVERY = 2  # seconds
-KINDS = ("login", "private", "public", "livez", "jwks")
 THREADS = 2  # for each of them
 
 
@@ -42,38 +45,25 @@ from authdemo.wsgi import application
 
 @pytest.fixture
 def load(server: Server) -> Load:
-    """Calls to come, with the credentials of a new client, whose first login is not noted yet."""
-    created = json.loads(server.manage("createclient", "foo"))
-    return Load(server, created["client_id"], created["client_secret"])
+    """Calls to come of a new client, whose first login is not noted yet."""
+    return Load.of_a_new_client(server)
 
 
 def database(server: Server) -> Path:
     return server.directory / "db.sqlite3"
 
 
-def workers(server: Server) -> tuple[str, ...]:
-    two = ("--workers", "2", "--respawn-failed-workers")
-    # A worker that is told to stop while it starts does not hear it.
-    return (*GRANIAN, "--port", str(server.port), *two, "--workers-kill-timeout", "2")
-
-
-def revoke(load: Load, token: str) -> int:
-    """Revoke a token, which writes to the database."""
-    body = json.dumps({"client_id": load.client_id, "client_secret": load.secret, "token": token})
-    return call(load.server, "/revoke", {"Content-Type": "application/json"}, body).status
-
-
 # SQLite
 
 
 def test_long_writer_delays_no_login_and_no_verification(server: Server, load: Load) -> None:
-    with server.running(workers(server)), closing(sqlite3.connect(database(server))) as writer:
+    with server.running(two_workers(server)), closing(sqlite3.connect(database(server))) as writer:
         writer.isolation_level = None
         writer.execute("BEGIN IMMEDIATE")
         with load.running():
             time.sleep(2)
-        assert load.statuses("login", "private").keys() == {200}
-        assert load.slowest("login", "private") < 2.5  # a writer waits for three seconds
+        assert load.statuses(*NEED_DATABASE).keys() == {200}
+        assert load.slowest(*NEED_DATABASE) < 2.5  # a writer waits for three seconds
         assert revoke(load, load.token) == 503  # it has to write, and says that it could not
         writer.execute("ROLLBACK")
         assert revoke(load, load.token) == 200
@@ -84,7 +74,7 @@ def test_database_that_was_removed_is_not_made_anew_and_is_found_when_it_is_back
     server: Server, load: Load
 ) -> None:
     file, away = database(server), server.directory / "away"
-    with server.running(workers(server)), load.running():
+    with server.running(two_workers(server)), load.running():
         time.sleep(1)
         removed = time.monotonic()
         file.rename(away)
@@ -94,15 +84,15 @@ def test_database_that_was_removed_is_not_made_anew_and_is_found_when_it_is_back
         back = time.monotonic()
         away.rename(file)
         time.sleep(RECOVERY + 1)
-    assert load.statuses("public", "livez", "jwks").keys() == {200}
-    assert load.statuses("login", "private", until=removed).keys() == {200}
-    assert load.statuses("login", "private").keys() == {200, 503}
-    assert load.statuses("login", "private", since=back + RECOVERY).keys() == {200}
+    assert load.statuses(*NEED_NONE).keys() == {200}
+    assert load.statuses(*NEED_DATABASE, until=removed).keys() == {200}
+    assert load.statuses(*NEED_DATABASE).keys() == {200, 503}
+    assert load.statuses(*NEED_DATABASE, since=back + RECOVERY).keys() == {200}
 
 
 def test_full_disk_stops_what_writes_and_nothing_else(server: Server, load: Load) -> None:
     infinite = resource.RLIM_INFINITY
-    with server.running(workers(server)) as process:
+    with server.running(two_workers(server)) as process:
         processes = [process.pid, *children(process.pid)]
         with load.running():
             time.sleep(0.5)
@@ -119,11 +109,11 @@ def test_full_disk_stops_what_writes_and_nothing_else(server: Server, load: Load
 def read_only_workers(server: Server) -> tuple[str, ...]:
     """Return how to serve as somebody whom the modes of files stop, which root is not."""
     if os.getuid() != 0:
-        return workers(server)
+        return two_workers(server)
     need(shutil.which("setpriv"), "setpriv")
     powerless = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", sys.executable)
     execute = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
-    return ("-c", execute, *powerless, *workers(server))
+    return ("-c", execute, *powerless, *two_workers(server))
 
 
 @contextmanager
@@ -160,7 +150,7 @@ def test_database_that_cannot_be_opened_is_found_when_it_can_be(server: Server, 
 
 
 def test_worker_that_is_killed_loses_its_own_requests_only(server: Server, load: Load) -> None:
-    with server.running(workers(server)) as process:
+    with server.running(two_workers(server)) as process:
         before = children(process.pid)
         with load.running():
             time.sleep(1)
@@ -182,7 +172,7 @@ def test_request_in_flight_is_finished(server: Server, load: Load, number: int) 
         f"POST /login HTTP/1.1\r\nHost: localhost:{server.port}\r\nConnection: close\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    with server.running(workers(server)) as process:
+    with server.running(two_workers(server)) as process:
         with socket.create_connection(("localhost", server.port)) as caller:
             caller.sendall(head.encode() + body[:10])
             time.sleep(0.3)
@@ -198,7 +188,7 @@ def test_reload_loses_no_more_than_connections_that_were_not_accepted_yet(
     server: Server, load: Load
 ) -> None:
     """The kernel gives each worker a queue of its own, and resets what is in it at its end."""
-    with server.running(workers(server)) as process:
+    with server.running(two_workers(server)) as process:
         before = set(children(process.pid))
         with load.running(THREADS):
             time.sleep(0.5)
@@ -218,7 +208,7 @@ def test_callers_that_never_finish_delay_nobody(server: Server, unfinished: str)
         "body": f"POST /login HTTP/1.1\r\nHost: localhost:{server.port}\r\n"
         "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
     }
-    with server.running(workers(server)), ExitStack() as callers:
+    with server.running(two_workers(server)), ExitStack() as callers:
         for _ in range(100):
             caller = socket.create_connection(("localhost", server.port))
             callers.enter_context(caller)
@@ -240,7 +230,7 @@ def test_clocks_that_differ_by_five_seconds_refuse_no_token(
     with server.running(), other.running((*arguments, "--port", str(other.port))):
         for issuer, verifier in ((server, other), (other, server)):
             answer = log_in(issuer, load.client_id, load.secret)
-            assert answer.body["expires_in"] == 300
+            assert answer.body["expires_in"] == LIFETIME
             assert visit(verifier, answer.body["access_token"]).status == 200
 
 

@@ -34,7 +34,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401"]
 """
 AUTHENTICATION = """
 [auth.openapi]
-basic = {{ username = "{client_id}", password = "{client_secret}" }}
+client_secret_basic = {{ username = "{client_id}", password = "{client_secret}" }}
 bearer = {{ bearer = "{access_token}" }}
 """
 

@@ -16,6 +16,7 @@ from requests_oauthlib import OAuth2Session
 
 from api.tests.support.curl import curl
 from api.tests.support.server import Service
+from api.tokens import LIFETIME
 
 Present = Callable[[str, str], dict[str, Any]]
 WRONG = "wrong: 100%+"
@@ -107,7 +108,7 @@ def chunked(service: Service, secret: str) -> list[str]:
 @pytest.mark.parametrize("present", [user, encoded_user, form, as_json, chunked])
 def test_curl(service: Service, present: Callable[..., list[str]]) -> None:
     status, body = curl(*present(service, service.secret), f"{service.url}/login")
-    assert (status, body["token_type"], body["expires_in"]) == (200, "Bearer", 300)
+    assert (status, body["token_type"], body["expires_in"]) == (200, "Bearer", LIFETIME)
     authorization = f"Authorization: Bearer {body['access_token']}"
     status, body = curl("--header", authorization, f"{service.url}/private")
     assert (status, body["sub"]) == (200, service.client_id)

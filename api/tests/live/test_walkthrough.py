@@ -11,14 +11,15 @@ from pytest_django import Settings
 from api.tests.support.curl import curl
 from api.tests.support.responses import INVALID_TOKEN
 from api.tests.support.server import Server
+from api.tokens import LIFETIME
 
 GRANT = "grant_type=client_credentials"
-# The demo again, in a process whose clock is five minutes ahead.
-FIVE_MINUTES_LATER = """
+# The demo again, in a process whose clock is a token's lifetime ahead.
+LATER = f"""
 import sys
 from datetime import UTC, datetime, timedelta
 import time_machine
-time_machine.travel(datetime.now(UTC) + timedelta(minutes=5)).start()
+time_machine.travel(datetime.now(UTC) + timedelta(seconds={LIFETIME})).start()
 import manage
 sys.argv = ["manage.py", "demo"]
 manage.main()
@@ -43,7 +44,7 @@ def test_five_commands_do_what_the_walk_through_says(tmp_path: Path) -> None:
         assert body == {
             "access_token": token,
             "token_type": "Bearer",
-            "expires_in": 300,
+            "expires_in": LIFETIME,
             "scope": "",
         }
 
@@ -51,11 +52,11 @@ def test_five_commands_do_what_the_walk_through_says(tmp_path: Path) -> None:
         status, body = curl(*private)
         assert status == 200
         assert body["message"] == "Welcome to the protected area :)"
-        assert (body["sub"], body["exp"] - body["iat"]) == ("foo", 300)
+        assert (body["sub"], body["exp"] - body["iat"]) == ("foo", LIFETIME)
     first = server.log
     (tmp_path / "server.log").unlink()
 
-    with server.running(["-c", FIVE_MINUTES_LATER]):
+    with server.running(["-c", LATER]):
         refused = {"error": "invalid_token", "error_description": INVALID_TOKEN}
         assert curl(*private) == (401, refused)
         status, body = curl(*login)

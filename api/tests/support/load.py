@@ -65,6 +65,11 @@ class Load:
     pause: float = 0.02  # seconds between two calls of one thread
     answers: list[tuple[float, str, Answer]] = field(default_factory=list)
 
+    @classmethod
+    def of_a_new_client(cls, server: Server) -> "Load":
+        created = json.loads(server.manage("createclient"))
+        return cls(server, created["client_id"], created["client_secret"])
+
     @contextmanager
     def running(self, threads: int = 2) -> Iterator["Load"]:
         self.token = log_in(self.server, self.client_id, self.secret).body["access_token"]
@@ -110,6 +115,12 @@ class Load:
         return "; ".join(
             f"{kind} {dict(self.statuses(kind))} up to {self.slowest(kind):.2f} s" for kind in kinds
         )
+
+
+def revoke(load: Load, token: str) -> int:
+    """Revoke a token, which writes to the database, and return the status."""
+    body = json.dumps({"client_id": load.client_id, "client_secret": load.secret, "token": token})
+    return call(load.server, "/revoke", {"Content-Type": "application/json"}, body).status
 
 
 ROTATION = """

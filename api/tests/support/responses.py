@@ -1,8 +1,10 @@
-"""What every error of this service looks like, and the four ways of presenting credentials."""
+"""What errors look like, how to present credentials, and whether a token is good."""
 
 import base64
 import re
 from typing import Any
+
+from rest_framework.test import APIClient
 
 ALLOWED = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §5.2
 INVALID_TOKEN = "The access token is expired, revoked or not valid."
@@ -25,6 +27,13 @@ def assert_refused_token(response: Any) -> None:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+def is_good(http: APIClient, token: str | None) -> bool:
+    """Tell whether a token opens /private, from which nothing but 200 or 401 is expected."""
+    response = http.get("/private", headers=bearer(str(token)))
+    assert response.status_code in {200, 401}
+    return bool(response.status_code == 200)
 
 
 def basic(client_id: str, client_secret: str) -> dict[str, str]:

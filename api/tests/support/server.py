@@ -13,6 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+# A token that `foo` got a lifetime ago, and that expires at this moment.
+EXPIRED_TOKEN = """
+from datetime import timedelta
+import time_machine
+from django.utils import timezone
+from rest_framework.test import APIClient
+from api.tokens import LIFETIME
+
+with time_machine.travel(timezone.now() - timedelta(seconds=LIFETIME)):
+    foo = {"client_id": "foo", "client_secret": "bar"}
+    response = APIClient(HTTP_HOST="localhost").post("/login", foo, format="json")
+print(response.data["access_token"])
+"""
 PROJECT = Path(__file__).resolve().parent.parent.parent.parent
 GRANIAN = ("-m", "granian", "--interface", "wsgi", "authdemo.wsgi:application")
 
@@ -48,7 +61,8 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        names = ("PATH", "HOME", "ACCESS_TOKEN_LIFETIME")
+        inherited = {name: os.environ[name] for name in names if name in os.environ}
         own = {
             "PUBLIC_URL": self.url,
             "DATABASE_URL": self.database_url,
@@ -77,6 +91,10 @@ class Server:
         done = self.run(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def shell(self, code: str) -> str:
+        """Run code in a shell of Django's and return what it printed."""
+        return self.manage("shell", "--verbosity", "0", "--command", code).strip()
 
     def race(self, code: str, processes: int) -> list[str]:
         """Run code in processes that begin together, once Django is set up; return their lines.

@@ -5,6 +5,7 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -42,8 +43,8 @@ def listens(port: int) -> bool:
 
 
 @dataclass
-class Service:
-    """A process that serves on a port."""
+class Neighbour:
+    """A process that listens on a port."""
 
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -78,7 +79,7 @@ class Service:
 
 
 @dataclass
-class Redis(Service):
+class Redis(Neighbour):
     def command(self) -> list[str]:
         return ["redis-server", "--port", str(self.port), "--save", "", "--bind", "127.0.0.1"]
 
@@ -87,9 +88,19 @@ class Redis(Service):
         return f"redis://127.0.0.1:{self.port}/0"
 
 
+def as_postgres() -> list[str]:
+    """Return how to begin a command that refuses to run as root."""
+    if os.getuid() != 0:
+        return []
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+
+
 @dataclass
-class PostgreSQL(Service):
-    """A PostgreSQL server of its own, in a directory that its own user can reach."""
+class PostgreSQL(Neighbour):
+    """A PostgreSQL server of its own, in a directory that its own user can reach.
+
+    The user `guarded` needs a password, others none.
+    """
 
     directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="postgresql-")))
 
@@ -106,34 +117,42 @@ class PostgreSQL(Service):
 
     def _run(self, program: str, *arguments: str) -> list[str]:
         binary = f"{self.binaries()}/{program}"
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        prefix = as_user if os.getuid() == 0 else []  # it refuses to run as root
-        return [*prefix, binary, "-D", str(self.directory / "data"), *arguments]
+        return [*as_postgres(), binary, "-D", str(self.directory / "data"), *arguments]
 
     def create(self) -> None:
         if os.getuid() == 0:
             shutil.chown(self.directory, "postgres")
         initdb = self._run("initdb", "--auth=trust", "--username=root", "--no-sync")
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL)
+        access = self.directory / "data" / "pg_hba.conf"
+        access.write_text(f"host all guarded 127.0.0.1/32 scram-sha-256\n{access.read_text()}")
         self.start()
+        self.execute("CREATE ROLE guarded LOGIN PASSWORD 'the right one'", database="postgres")
         self.execute("CREATE DATABASE authdemo", database="postgres")
 
     def start(self) -> None:
         super().start()
         eventually(self._answers, 20)
 
-    def execute(self, sql: str, database: str = "authdemo") -> None:
+    def execute(self, sql: str, *, database: str = "authdemo") -> None:
         with self.connect(database) as connection:
             connection.execute(sql.encode())
 
     def connect(self, database: str = "authdemo") -> "psycopg.Connection[tuple[object, ...]]":
-        return psycopg.connect(self._url(self.port, database), autocommit=True)
+        return psycopg.connect(self.url(database=database), autocommit=True)
 
-    def url(self, port: int | None = None) -> str:
-        return self._url(port or self.port, "authdemo")
+    def end_connections(self, limit: int | None = None) -> None:
+        with self.connect() as administrator:
+            administrator.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = 'authdemo' AND pid <> pg_backend_pid() LIMIT %s",
+                [limit],
+            )
 
-    def _url(self, port: int, database: str) -> str:
-        return f"postgres://root@127.0.0.1:{port}/{database}"
+    def url(
+        self, *, port: int | None = None, user: str = "root", database: str = "authdemo"
+    ) -> str:
+        return f"postgres://{user}@127.0.0.1:{port or self.port}/{database}"
 
     def _answers(self) -> bool:
         try:
@@ -143,10 +162,33 @@ class PostgreSQL(Service):
         return True
 
 
+@dataclass
+class PgBouncer(Neighbour):
+    """A pooler in front of a PostgreSQL server, whose few sessions it hands out by transaction."""
+
+    postgresql_port: int = 0
+    directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="pgbouncer-")))
+
+    @staticmethod
+    def binary() -> str | None:
+        return shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+
+    def command(self) -> list[str]:
+        config = self.directory / "pgbouncer.ini"
+        config.write_text(
+            f"[databases]\n* = host=127.0.0.1 port={self.postgresql_port} user=root\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\n"
+            "auth_type = any\nunix_socket_dir =\npool_mode = transaction\ndefault_pool_size = 3\n"
+        )
+        self.directory.chmod(0o755)
+        return [*as_postgres(), str(self.binary()), str(config)]
+
+
 class Network:
     """A TCP proxy in front of a port; while it `is_cut`, nothing gets through, silently.
 
-    Of what the port answers at a time, the last `lost` bytes get lost.
+    Of what the port answers at a time, the last `lost` bytes get lost. A connection that was idle
+    for longer than `patience` is forgotten: it is reset when somebody sends something.
     """
 
     def __init__(self, target: int) -> None:
@@ -155,6 +197,7 @@ class Network:
         self.port = int(self._listener.getsockname()[1])
         self.is_cut = False
         self.lost = 0
+        self.patience = float("inf")  # seconds
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -169,6 +212,7 @@ class Network:
     def _carry(self, near: socket.socket) -> None:
         with near, suppress(OSError), socket.create_connection(("127.0.0.1", self._target)) as far:
             other = {near: far, far: near}
+            used_at = time.monotonic()
             while True:
                 if self.is_cut:
                     time.sleep(0.01)
@@ -176,6 +220,11 @@ class Network:
                 for end in select.select([near, far], [], [], 0.1)[0]:
                     data = end.recv(65536)
                     if not data:
+                        return
+                    idle, used_at = time.monotonic() - used_at, time.monotonic()
+                    if idle > self.patience:
+                        reset = struct.pack("ii", 1, 0)  # what is sent when it is closed
+                        near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
                         return
                     if end is far and self.lost:
                         data = data[: -self.lost]

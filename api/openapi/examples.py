@@ -1,0 +1,64 @@
+"""An example of each body, by the name of its component. Most schemas are read off these.
+
+The functions that make bodies make the examples too, so each body is written down once.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from api import tokens
+from api.credentials import Login
+from api.models import Client
+from api.standing import ClientState
+
+ISSUED_AT = 1795472068
+ACCESS_TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Imx4UXd2ZzBqbXpHWDFQZlZ3TmpieE5"  # noqa: S105 (cut off)
+DEMO_CLIENT = {"client_id": "foo", "client_secret": "bar"}  # which `manage.py demo` makes
+SCOPES = ("read", "write")
+
+
+def claims() -> dict[str, Any]:
+    """Return the claims that a token shows, each made by its line of `tokens.CLAIMS`."""
+    client = ClientState(
+        "reporting", pk=1, is_active=True, secret_hashes=("",), generation=0, groups=SCOPES
+    )
+    grant = tokens.Grant(Login(client, "", ""), SCOPES, ISSUED_AT)
+    made = {name: claim.value(grant) for name, claim in tokens.CLAIMS.items()}
+    del made[tokens.FINGERPRINT_CLAIM]
+    return made | {"jti": "29d40acbebf34132b9cbd2325cae4f20"}
+
+
+def examples() -> dict[str, dict[str, Any]]:
+    from api.views import discovery, registration  # which describe themselves with components
+    from api.views.tokens import token_response
+
+    token = tokens.IssuedToken(ACCESS_TOKEN, tokens.LIFETIME, " ".join(SCOPES))
+    client = Client(
+        username="e4d1bc0c-707f-44e8-8b7e-3daa864c32f5",
+        first_name="Billing",
+        date_joined=datetime.fromtimestamp(ISSUED_AT, UTC),
+    )
+    secret = "adsk_Tafg4ZT16oEzpJxfLD2dLQBRvh5lUgSYCM3bw5KTRG14SMQ69"  # noqa: S105 (nobody's)
+    jwk = {
+        "crv": "P-256",
+        "kty": "EC",
+        "x": "h-Dqt1fF2j98B1xv-l0rOs5zeAYBOc_yvodqUY6YRbE",
+        "y": "0szv5Ka6eTn8a8h0pfrBqK176XwvokOxBb4M9LcKM18",
+        "kid": "lxQwvg0jmzGX1PfVwNjbxNgOHslSPynpEr2MuL-RCwc",
+        "use": "sig",
+        "alg": "ES256",
+    }
+    return {
+        "Login": {"grant_type": "client_credentials", **DEMO_CLIENT},
+        "OwnToken": {"token": ACCESS_TOKEN, **DEMO_CLIENT},
+        "Registration": {"client_name": "Billing"},
+        "Message": {"message": "Welcome to the public area :)"},
+        "AccessToken": token_response(token),
+        "Private": {"message": "Welcome to the protected area :)", **claims()},
+        "RegisteredClient": registration.client_information(client, secret, ""),
+        "Introspection": {"active": True, "token_type": "Bearer", **claims()},
+        "Revocation": {},
+        "JWKSet": {"keys": [jwk]},
+        "Metadata": discovery.metadata(),
+        "Status": {"status": "ok"},
+    }

@@ -1,0 +1,78 @@
+"""A connection that knows whether it is alive, and ends when an answer takes too long."""
+
+import select
+import time
+from typing import Any, ClassVar, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
+
+from api.breaker import Breaker
+from authdemo.postgresql.deadline import DeadlineExceededError, limit
+from authdemo.postgresql.prepared import PreparedStatements
+from authdemo.rows import Params, Rows
+
+PAUSE = 0.5  # seconds between attempts to connect while the database is down
+IDLE = 0.25  # seconds, after which a connection is asked whether it is alive
+breaker = Breaker(PAUSE)
+T = TypeVar("T")
+
+
+class Connection(psycopg.Connection[Any]):
+    deadline: ClassVar[float | None] = None  # seconds; none in a command, such as a long migration
+    timed_out_at: ClassVar[float] = 0.0  # of `time.monotonic()`; when any of them last did
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._readable = select.poll()
+        self._readable.register(self.fileno(), select.POLLIN)
+        self.statements = PreparedStatements(self.pgconn, self._readable)
+        self.timed_out = False
+        self._opened_at = self._checked_at = time.monotonic()
+
+    def fetch(self, sql: str, params: Params) -> Rows:
+        """Return the rows of a prepared statement."""
+        try:
+            return self.statements.fetch(sql, params, self.deadline)
+        except DeadlineExceededError as error:
+            self._give_up(error)
+            raise
+
+    def wait(self, gen: PQGen[T], *args: Any, **kwargs: Any) -> T:
+        """Wait for whatever else psycopg does, which calls this method of its own."""
+        if self.deadline is None:
+            return super().wait(gen, *args, **kwargs)
+        try:
+            return super().wait(limit(gen, self.deadline), *args, **kwargs)
+        except DeadlineExceededError as error:
+            self._give_up(error)
+            raise
+
+    def is_alive(self) -> bool:
+        """Look at the connection, and after a pause ask the database too.
+
+        A server says nothing to an idle connection but its end, so that looking is enough; but a
+        proxy or a firewall that dropped the connection says so only when something is sent.
+        One as old as another that timed out would time out as well.
+        """
+        now = time.monotonic()
+        idle, self._checked_at = now - self._checked_at, now
+        if self.closed or self.pgconn.transaction_status != TransactionStatus.IDLE:
+            return False
+        if self._opened_at <= Connection.timed_out_at or self._readable.poll(0):
+            return False
+        return idle < IDLE or self._answers()
+
+    def _answers(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except psycopg.Error:
+            return False
+        return True
+
+    def _give_up(self, error: DeadlineExceededError) -> None:
+        self.timed_out = True
+        Connection.timed_out_at = time.monotonic()
+        breaker.trip(str(error))
+        self.close()
