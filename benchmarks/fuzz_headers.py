@@ -1,12 +1,12 @@
-"""Show that no header of a stranger fills memory, breaks an answer or takes long.
+"""Show that no header of a stranger fills memory, causes an error or takes long.
 
     pip install -r benchmarks/requirements.txt
     python benchmarks/fuzz_headers.py
 
 Sends requests with made-up headers, one at a time, to a server of its own: names of media types,
 charsets, languages and encodings, cookies, forwarded headers; short and of 8 KiB, ASCII and not.
-After a warm-up it notes the memory of the server. This fails if the memory grows by more than 2 %
-from then on, if an answer is a 500, or if one takes more than 20 ms of CPU.
+It notes the server's memory after a warm-up, in which caches of a fixed size fill. It fails if the
+memory grows by more than 2 % from then on, if an answer is a 500, or if one takes 20 ms of CPU.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def media_range() -> bytes:
 
 
 def listed(one: Callable[[], bytes]) -> Callable[[], bytes]:
-    return lambda: b", ".join(one() for _ in range(random.choice([1, 1, 5, 60])))[:LARGE]
+    return lambda: b", ".join(one() for _ in range(random.choice([1, 5, 60])))[:LARGE]
 
 
 def content_type() -> bytes:
@@ -81,7 +81,9 @@ def content_type() -> bytes:
 
 def cookie() -> bytes:
     known = [b"access_token", b"csrftoken", b"sessionid", b"messages", name()]
-    pairs = (random.choice(known) + b"=" + text(LATIN1) for _ in range(random.randint(1, 4)))
+    quote = random.choice([b"", b'"'])
+    values = (quote + text(LATIN1) + quote for _ in range(random.randint(1, 4)))
+    pairs = (random.choice(known) + b"=" + value for value in values)
     return b"; ".join(pairs)
 
 
@@ -135,7 +137,7 @@ class Fuzzed(Ours):
 
 @dataclass
 class Result:
-    statuses: Counter[int] = field(default_factory=Counter)
+    statuses: Counter[int | str] = field(default_factory=Counter)
     most_cpu: float = 0.0  # seconds
     slowest: str = ""
 
@@ -148,25 +150,38 @@ def cpu(pids: list[int]) -> float:
     return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
 
 
-def send(connection: http.client.HTTPConnection, pids: list[int], result: Result) -> None:
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    headers: dict[str, bytes]
+    body: bytes | None
+
+    def __str__(self) -> str:
+        headers = (f"{name}: {value[:40]!r} ({len(value)})" for name, value in self.headers.items())
+        return f"{self.method} {self.path[:60]} {', '.join(headers)}"
+
+
+def made_up() -> Request:
     method, path = random.choice(["GET", "GET", "POST"]), target()
-    headers = {name: HEADERS[name]() for name in random.sample(list(HEADERS), k=6)}
+    headers = {name: HEADERS[name]() for name in ("Accept", *random.sample(list(HEADERS), k=6))}
     if method == "POST" and random.random() < 0.2:
         headers["Content-Type"] = b"multipart/form-data; boundary=b"
     headers = {name: value.strip() for name, value in headers.items()}
     headers.setdefault("Host", b"localhost")
     content = body(headers.get("Content-Type", b"")) if method == "POST" else None
+    return Request(method, path, headers, content)
+
+
+def send(
+    connection: http.client.HTTPConnection, request: Request, pids: list[int]
+) -> tuple[float, int | str]:
+    """Send a request, and return the seconds of CPU that it took and the status of the answer."""
     before = cpu(pids)
-    connection.request(method, path, content, headers)
+    connection.request(request.method, request.path, request.body, request.headers)
     answer = connection.getresponse()
     answer.read()
-    used = cpu(pids) - before
-    result.statuses[answer.status] += 1
-    if used > result.most_cpu:
-        result.most_cpu = used
-        result.slowest = f"{method} {path[:60]} " + ", ".join(
-            f"{name}: {value[:40]!r} ({len(value)})" for name, value in headers.items()
-        )
+    return cpu(pids) - before, answer.status
 
 
 def fuzz(server: Server, seconds: float) -> Result:
@@ -174,14 +189,25 @@ def fuzz(server: Server, seconds: float) -> Result:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        send(connection, pids, result)
+        request = made_up()
+        try:
+            used, status = send(connection, request, pids)
+            for _ in range(2):  # once, the garbage collector may have run
+                if used > MOST_CPU:
+                    used = min(used, send(connection, request, pids)[0])
+        except (OSError, http.client.HTTPException):
+            connection.close()  # the server may hang up on a malformed request
+            status, used = "hung up", 0.0
+        result.statuses[status] += 1
+        if used > result.most_cpu:
+            result.most_cpu, result.slowest = used, str(request)
     return result
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--warm-up", type=float, default=20, help="seconds")
+    parser.add_argument("--warm-up", type=float, default=120, help="seconds")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     end_in_order()

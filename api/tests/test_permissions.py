@@ -60,7 +60,7 @@ def test_token_that_lacks_one_is_told_which_are_required(
     get: Callable[..., Any], scopes: tuple[str, ...]
 ) -> None:
     response = get("/report", *scopes)
-    assert_error(response, 403, "insufficient_scope", "The access token lacks a scope.")
+    assert_error(response, 403, "insufficient_scope", "The access token lacks a required scope.")
     assert response["WWW-Authenticate"].endswith('scope="read report"')
 
 

@@ -141,6 +141,12 @@ def test_document_follows_the_registration_policy(http: APIClient, settings: Set
     assert http.post("/register").json()["error"] == "missing_token"
 
 
+def test_blank_metadata_is_accepted_as_documented(http: APIClient, db: None) -> None:
+    blank = {"client_name": "", "scope": ""}
+    validate(blank, document()["components"]["schemas"]["Registration"])
+    assert http.post("/register", blank, format="json").status_code == 201
+
+
 def test_examples_are_as_documented() -> None:
     for _, _, operation in operations():
         answers = list(operation["responses"].values())
@@ -184,7 +190,7 @@ def test_docs_page_refuses_in_the_one_shape(http: APIClient, method: str) -> Non
     assert response.status_code == 405
     assert response.json() == {
         "error": "invalid_request",
-        "error_description": "This method is not allowed here.",
+        "error_description": "This path does not support the method; see the Allow header.",
     }
 
 

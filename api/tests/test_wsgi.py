@@ -5,6 +5,7 @@ import http.client
 import io
 import json
 import socket
+import time
 from ast import literal_eval
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -99,7 +100,7 @@ def receiving(signal: Signal, receiver: Callable[..., None]) -> Iterator[None]:
 
 
 def unsupported() -> tuple[int, dict[str, str]]:
-    description = "The body's media type is not supported here."
+    description = "Send the body as JSON or as a form; no other media type is supported."
     return 415, {"error": "invalid_request", "error_description": description}
 
 
@@ -182,6 +183,16 @@ def test_no_codec_of_a_caller_is_looked_up(
     sent |= {"HTTP_COOKIE": f"csrftoken={'a' * 32}", header: value}
     respond(path, **sent)
     assert looked_up == []
+
+
+@pytest.mark.parametrize("piece", ["\\", "\\a", '\\"'])
+@pytest.mark.parametrize("path", ["/livez", "/admin/login/"])
+@pytest.mark.django_db
+def test_no_cookie_takes_long(path: str, piece: str) -> None:
+    value = piece * (16_384 // len(piece))
+    began = time.thread_time()
+    respond(path, HTTP_COOKIE=f'sessionid="{value}"')
+    assert time.thread_time() - began < 0.1, "Python's own parser takes seconds"
 
 
 LONG = f"http://localhost/{'x' * 100_000}"
