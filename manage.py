@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line for this project; a command that cannot go on says why in one line."""
+"""Django's command line for this project. Expected failures print one line, not a traceback."""
 
 import os
 import sys
@@ -32,14 +32,14 @@ def main() -> None:
 
 
 def explain(error: DatabaseError) -> str:
-    """Return what the database said, and what to do where it is older than the code."""
-    from django.db.migrations.executor import MigrationExecutor  # 0.1 s, for this alone
+    """Return the database error, and the remedy if migrations are missing."""
+    from django.db.migrations.executor import MigrationExecutor  # takes 0.1 s; only needed here
 
     first_line = str(error).partition("\n")[0]
     try:
         executor = MigrationExecutor(connection)
         lacks_migrations = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError:  # it cannot be asked, as `error` says
+    except DatabaseError:  # it fails for this query too
         lacks_migrations = []
     remedy = "; run `manage.py migrate`." if lacks_migrations else ""
     return f"{type(error).__name__}: {first_line}{remedy}"

@@ -1,4 +1,4 @@
-"""The application: clients, their secrets, the keys and the tokens."""
+"""The app: register checks and receivers, and make a signing key after `migrate`."""
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
@@ -9,6 +9,6 @@ class ApiConfig(AppConfig):
     verbose_name = "Clients and keys"
 
     def ready(self) -> None:
-        from api import checks, keys, receivers  # noqa: F401 (these register themselves)
+        from api import checks, keys, receivers  # noqa: F401 (importing registers them)
 
         post_migrate.connect(keys.ensure_signing_key, sender=self)

@@ -1,7 +1,7 @@
 """Log what happened: logger `api.audit`, one line per event, never a secret or a token.
 
-Values from callers are written as JSON strings in ASCII: they cannot forge a line. A secret that
-somebody sent as a client id is masked.
+Values are written as JSON strings in ASCII, so a caller cannot forge a line. A generated secret
+that is sent as a client id is masked.
 """
 
 import json
@@ -9,15 +9,15 @@ import logging
 
 from api.hashers import GENERATED, PREFIX
 
-MAX_LENGTH = 150  # characters of a value, as long as a client id; more would flood the log
+MAX_LENGTH = 150  # characters of a value, the length of a client id; limits the size of a line
 logger = logging.getLogger("api.audit")
 
 
 def record(event: str, **fields: str | int) -> None:
-    """Log an event such as `token_issued`; `fields` say who, from where, and with what outcome."""
-    told = {
+    """Log an event such as `token_issued`; `fields` name the client, the address and the like."""
+    logged = {
         name: GENERATED.sub(f"{PREFIX}...", str(value))[:MAX_LENGTH]
         for name, value in fields.items()
     }
-    text = " ".join([f"{name}={json.dumps(value)}" for name, value in told.items()])
-    logger.info("%s %s", event, text, extra={"event": event, **told})
+    text = " ".join([f"{name}={json.dumps(value)}" for name, value in logged.items()])
+    logger.info("%s %s", event, text, extra={"event": event, **logged})

@@ -1,4 +1,4 @@
-"""Who is calling: the bearer of an access token, or a person at the admin's sign-in."""
+"""Authenticate callers: by access token in the API, by password in the admin."""
 
 from typing import Any
 
@@ -33,8 +33,8 @@ class ClientUser(TokenUser):
 class BearerAuthentication(BaseAuthentication):
     """An access token in the Authorization header (RFC 6750 §2.1), or in the browser's cookie.
 
-    The cookie counts only where there is no such header, and an unsafe method that relies on it
-    needs Django's CSRF token: a browser sends a cookie unasked, and nobody a header.
+    The cookie counts only if there is no Authorization header. With the cookie, an unsafe method
+    also needs Django's CSRF token, because other sites can make a browser send its cookies.
     """
 
     def authenticate(self, request: Request) -> tuple[ClientUser, tokens.AccessToken] | None:
@@ -54,9 +54,9 @@ class BearerAuthentication(BaseAuthentication):
 
 
 class GuardedBackend(ModelBackend):
-    """Django's sign-in, for the admin, under the same guard and the same check as `/login`.
+    """Sign-in for the admin, with the same check and rate limits as `/login`.
 
-    Django's own check would run a hash whose cost depends on the account.
+    The cost of Django's own check would depend on the account.
     """
 
     def authenticate(
@@ -76,12 +76,13 @@ class GuardedBackend(ModelBackend):
 
 
 def check_person(username: str, password: str, request: HttpRequest, *, event: str) -> Login | None:
-    """Check the password of somebody at a form of the admin's; `None` if it is wrong.
+    """Check a password that a person entered in the admin. Return `None` if it is wrong.
 
-    `event` is what the audit log calls it. Raises Django's `ValidationError` if it was not checked.
+    `event` begins the name of the audit event. Raises Django's `ValidationError` if a limit forbids
+    the check.
     """
     if len(username) > CLIENT_ID.max_length:
-        return None  # no row has such a name, and no log line should
+        return None  # no such user can exist; keep the log line short
     try:
         proof = SecretProof([(username, password)], is_staff=True)
         return client_authentication.verify(proof, request, event=event)

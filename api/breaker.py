@@ -1,14 +1,13 @@
-"""How long a neighbour that failed is left alone (the circuit breaker pattern)."""
+"""A circuit breaker: stop calling a service that fails, and retry now and then."""
 
 import threading
 import time
 
 
 class Breaker:
-    """Closed while the neighbour answers; once tripped, it lets one caller through every `pause`.
+    """Closed while the service works. Once tripped, it lets one caller through every `pause`.
 
-    So a database or a counter store that hangs holds up one caller at a time, and the others find
-    out at once that they have to do without it.
+    So a database or a Redis that hangs holds up one caller at a time. The others fail at once.
     """
 
     def __init__(self, pause: float) -> None:
@@ -18,7 +17,7 @@ class Breaker:
         self._lock = threading.Lock()
 
     def allows(self) -> bool:
-        """Tell whether to try. Whoever tries says what came of it: `trip` or `reset`."""
+        """Tell whether to call the service. Afterwards the caller must call `trip` or `reset`."""
         if not self._retry_at:
             return True
         with self._lock:

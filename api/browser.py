@@ -1,4 +1,4 @@
-"""A browser as a client: its cookie, the CSRF check, and what other sites have it send."""
+"""Browsers: the token cookie, the CSRF check, and the refusal of cross-site requests."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,16 +12,16 @@ from rest_framework.request import Request
 from api.exceptions import AccessDenied, CSRFFailed, body
 from api.tokens import IssuedToken
 
-OWN_SITE = {"same-origin", "none"}  # `none` is the person: a bookmark, an address typed in
+OWN_SITE = {"same-origin", "none"}  # `none`: the person used a bookmark or typed the address
 
 
 def refuse_other_sites(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: refuse an unsafe request that a page of another site had the browser send.
+    """Middleware: refuse unsafe requests from pages of other sites.
 
-    Otherwise such a page could have its visitor's browser fail to log in, many times a second, and
-    so lock out everybody at the visitor's address. Programs do not send `Sec-Fetch-Site`.
+    Such a page could make its visitor's browser fail to log in many times a second. That would lock
+    out everybody at the visitor's address. Programs do not send `Sec-Fetch-Site`.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -40,13 +40,12 @@ class _CSRFCheck(CsrfViewMiddleware):
 
 
 def enforce_csrf(request: Request) -> None:
-    """Demand Django's CSRF token of an unsafe method. Raises `CSRFFailed`.
+    """Require Django's CSRF token for unsafe methods. Raises `CSRFFailed`.
 
-    Our parsers read the body first, and Django looks for its token in what they returned. Its own
-    parsers would accept bodies that we refuse.
+    Our parsers read the body first, because Django's parsers would accept bodies that we refuse.
     """
     if request.method not in SAFE_METHODS:
-        request.data  # noqa: B018 (parses)
+        request.data  # noqa: B018 (parses the body)
     check = _CSRFCheck(lambda _request: None)  # type: ignore[arg-type]
     check.process_request(request._request)
     if check.process_view(request._request, enforce_csrf, (), {}):  # type: ignore[arg-type]
@@ -54,7 +53,7 @@ def enforce_csrf(request: Request) -> None:
 
 
 def remember_token(response: HttpResponseBase, token: IssuedToken) -> None:
-    """Have the browser keep a token until it expires, where no script can read it."""
+    """Set the token cookie. It lasts as long as the token, and no script can read it."""
     response.set_cookie(
         settings.ACCESS_TOKEN_COOKIE,
         token.text,

@@ -1,4 +1,4 @@
-"""System checks, with stable ids, for settings that are not safe.
+"""System checks, with stable ids, for unsafe settings.
 
 `settings.py` refuses most of them at start. The checks also see settings from elsewhere, such as a
 module that imports ours and changes a line.
@@ -16,7 +16,7 @@ from api.hashers import ChosenSecretHasher
 from api.management.commands.demo import CLIENT_ID, CLIENT_SECRET
 from api.models import Client, SigningKey
 
-# OWASP's Password Storage Cheat Sheet: KiB of memory by number of passes, all equally strong.
+# Memory in KiB by number of passes, all equally strong (OWASP Password Storage Cheat Sheet).
 OWASP_ARGON2ID = {1: 47104, 2: 19456, 3: 12288, 4: 9216, 5: 7168}
 
 
@@ -29,7 +29,7 @@ def check_secret_key(**_kwargs: Any) -> list[CheckMessage]:
     ]
     return weak[:1] and [
         Error(
-            "A SECRET_KEY is short or a default: who guesses it can read the signing keys.",
+            "A SECRET_KEY is short or a default. Whoever guesses it can read the signing keys.",
             hint="Set SECRET_KEY to 50 random characters or more.",
             id="api.E001",
         )
@@ -72,7 +72,7 @@ def check_argon2_parameters(**_kwargs: Any) -> list[CheckMessage]:
             return []
     return [
         Error(
-            "Chosen secrets are not hashed with Argon2id, or faster than OWASP recommends.",
+            "The hash for chosen secrets is not Argon2id, or it is weaker than OWASP recommends.",
             hint="List api.hashers.ChosenSecretHasher first in PASSWORD_HASHERS, with a "
             "memory_cost of 19456 KiB and a time_cost of 2 or more.",
             id="api.E004",
@@ -99,9 +99,9 @@ def check_shared_counters(**_kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"Each of {settings.WORKERS} workers counts failed logins alone: together they allow "
-            f"{settings.WORKERS} times the limit.",
-            hint="Set REDIS_URL, so that they count together.",
+            f"Each of {settings.WORKERS} workers counts failed logins by itself, so together they "
+            f"allow {settings.WORKERS} times the limit.",
+            hint="Set REDIS_URL, so that all workers share one count.",
             id="api.W001",
         )
     ]
@@ -109,7 +109,7 @@ def check_shared_counters(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
-    """Check only if a database is named, and its tables exist."""
+    """Check only if a database is given and its tables exist."""
     try:
         if not databases or not _has_keys():
             return []
@@ -118,20 +118,20 @@ def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
         return [
             Warning(
                 "No signing key is usable: there is none, or another SECRET_KEY encrypted it.",
-                hint="If SECRET_KEY has changed, or differs between machines, put the former one "
-                "into SECRET_KEY_FALLBACKS. Only if there is no key, run `manage.py rotatekeys "
-                "--now`: it ends all other keys, for all machines.",
+                hint="If SECRET_KEY has changed, or differs between machines, add the other one to "
+                "SECRET_KEY_FALLBACKS. Only if there is no key, run `manage.py rotatekeys --now`, "
+                "which ends all other keys on all machines.",
                 id="api.W002",
             )
         ]
     except DatabaseError:
-        pass  # which is said by whatever command needs the database
+        pass  # a command that needs the database reports this itself
     return []
 
 
 @register(Tags.database)
 def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
-    """Check that nobody serves the demo's database in public: everybody knows its secret."""
+    """Refuse to serve the demo client in public, because everybody knows its secret."""
     if settings.IS_LOCAL or not databases:
         return []
     try:

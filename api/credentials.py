@@ -1,9 +1,9 @@
-"""Whether credentials are good, and how clients come by them.
+"""Check credentials, create and register clients, and rotate secrets.
 
-What a check costs depends on the form of the presented secret alone: one SHA-256 for a generated
-one, one Argon2id run for any other, whether the client is known, active, or stored otherwise. So
-the time of an answer tells nothing. (The one exception: a hash imported from another Django project
-is checked with its own algorithm until its owner's first login replaces it.)
+The cost of a check depends only on the form of the presented secret: one SHA-256 for a generated
+secret, one Argon2id run for any other. It does not depend on the client or the stored hash, so
+response times reveal nothing. One exception: a hash imported from another Django project is checked
+with its own algorithm until the client's first login replaces it.
 """
 
 import logging
@@ -28,14 +28,14 @@ from api.hashers import GeneratedSecretHasher, generate_secret, is_generated
 from api.models import Client, RetiredSecret
 from api.standing import ClientState, look_up_for_login
 
-INTROSPECT, REGISTER = "introspect", "register"  # the scopes that this service itself asks for
+INTROSPECT, REGISTER = "introspect", "register"  # scopes that this service requires
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
-MARGIN = timedelta(seconds=10)  # for a login that began before another one upgraded the hash
+UPGRADE_MARGIN = timedelta(seconds=10)  # for logins that began before the hash was upgraded
 logger = logging.getLogger(__name__)
 
 
 class BadCredentialsError(Exception):
-    """Credentials that are not a client's. `reason` is for the log, and for nobody else."""
+    """The credentials are wrong. `reason` is for the log only, never for the caller."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -43,16 +43,16 @@ class BadCredentialsError(Exception):
 
 
 class SecretChangedError(Exception):
-    """Somebody else changed the client's secret in the meantime."""
+    """The client's secret was changed by another request in the meantime."""
 
 
 class ScopeNotGrantedError(Exception):
-    """The client asked for a scope that it does not have."""
+    """The client requested a scope that it does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A client that presented a good secret, the stored hash of that, and where it called from."""
+    """A successful login: the client, the stored hash that matched, and the caller's address."""
 
     client: ClientState
     secret_hash: str
@@ -67,8 +67,8 @@ class Login:
         """The client's groups whose names can be scopes."""
         return tuple(filter(is_scope, self.client.groups))
 
-    def narrow(self, requested: str | None) -> tuple[str, ...]:
-        """Return the scopes asked for, or all where none is named (RFC 6749 §3.3).
+    def select_scopes(self, requested: str | None) -> tuple[str, ...]:
+        """Return the requested scopes, or all if none is requested (RFC 6749 §3.3).
 
         Raises `ScopeNotGrantedError`.
         """
@@ -81,7 +81,7 @@ class Login:
 
 
 def is_scope(name: str) -> bool:
-    """Tell whether a group's name can be a scope; another would be read as several, or as none."""
+    """Tell whether a group's name can be a scope: one with spaces would be read as several."""
     return bool(SCOPE.fullmatch(name))
 
 
@@ -90,17 +90,17 @@ def scopes() -> list[Group]:
 
 
 def current_scopes(client_id: str) -> set[str]:
-    """Return the scopes that a client has at this moment; its token may name one that it had."""
+    """Return the scopes a client has now; its token may still name one that it lost."""
     return set(filter(is_scope, look_up_for_login(client_id).groups))
 
 
 def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) -> Login:
-    """Return which client these credentials belong to, or who of the staff.
+    """Check a client's credentials, or with `is_staff` a person's. Raises `BadCredentialsError`.
 
-    The caller guards it: see `throttling/guard.py`. Raises `BadCredentialsError`.
+    It counts no failures: call it inside `throttling.guard.guard`.
     """
     if "\0" in client_id + secret:
-        # PBKDF2 takes a secret with NUL bytes appended for the secret itself.
+        # PBKDF2 ignores NUL bytes at the end of a secret.
         raise BadCredentialsError("malformed")
     generated = is_generated(secret)
     presented = GeneratedSecretHasher().encode(secret, "") if generated else ""
@@ -113,7 +113,7 @@ def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) 
     if not client.is_active:
         raise BadCredentialsError("inactive client")
     if client.is_staff != is_staff:
-        raise BadCredentialsError("not staff" if is_staff else "staff, and no client")
+        raise BadCredentialsError("not staff" if is_staff else "staff, not a client")
     if not generated:
         matched = _upgrade(client, secret, matched)
     _mark_used(client)
@@ -121,19 +121,19 @@ def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) 
 
 
 def _match(secret: str, presented: str, stored: tuple[str, ...]) -> str | None:
-    """Return which of the stored hashes is that of a secret, at one cost for each form.
+    """Return the stored hash that matches a secret, or `None`. The cost depends on the form only.
 
-    `presented` is the hash of a generated secret, and empty for a chosen one.
+    `presented` is the hash of a generated secret; it is empty for a chosen one.
     """
     if presented:
         return next((one for one in stored if constant_time_compare(one, presented)), None)
     prefix = f"{GeneratedSecretHasher.algorithm}$"
-    # Two chosen secrets are never good at once: a rotation puts a generated one in the first place.
+    # At most one chosen secret is good at a time: a rotation always makes a generated one.
     encoded = next((one for one in stored if not one.startswith(prefix)), "")
     try:
         hasher = get_hasher(encoded.split("$", 1)[0])
         return encoded if hasher.verify(secret, encoded) else None
-    except ValueError:  # no such client, no chosen secret, or a hash nobody here can read
+    except ValueError:  # unknown client, no chosen secret, or an unknown kind of hash
         get_hasher().verify(secret, _dummy_hash())
         return None
 
@@ -144,18 +144,19 @@ def _dummy_hash() -> str:
 
 
 def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
-    """Replace an old or weaker hash of a chosen secret, and return the one that is stored now.
+    """Replace an old or weak hash of a chosen secret, and return the hash to issue a token for.
 
-    The old hash stays as a retired one while the tokens obtained with it live. Of two logins at
-    once, one stores its hash and the other goes on with the old one; and so does a login whose
-    secret is changed meanwhile, so that its token ends with that secret.
+    The old hash stays as a retired one while tokens obtained with it live. Of two concurrent
+    logins, one stores the new hash and the other keeps the old one. A login also keeps the old one
+    if the secret was changed in the meantime, so its token ends with that secret.
     """
     preferred = get_hasher()
     if encoded.startswith(f"{preferred.algorithm}$") and not preferred.must_update(encoded):
         return encoded
     upgraded = make_password(secret)
+    grace = api_settings.ACCESS_TOKEN_LIFETIME + UPGRADE_MARGIN
     try:
-        with _unless_locked():
+        with _fail_if_locked():
             rows = User.objects.filter(pk=client.pk, password=encoded)
             if not rows.update(password=upgraded):
                 return encoded
@@ -164,7 +165,7 @@ def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
                 defaults={
                     "hash": encoded,
                     "replaced_by": upgraded,
-                    "expires_at": timezone.now() + api_settings.ACCESS_TOKEN_LIFETIME + MARGIN,
+                    "expires_at": timezone.now() + grace,
                 },
             )
     except Error:
@@ -174,19 +175,19 @@ def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
 
 
 def _mark_used(client: ClientState) -> None:
-    """Note that a client logged in, at most once an hour; a login never fails for it."""
+    """Record the time of a client's login, at most once an hour. A failure is only logged."""
     if client.was_used_recently:
         return
     try:
-        with _unless_locked():
+        with _fail_if_locked():
             User.objects.filter(pk=client.pk).update(last_login=timezone.now())
     except Error:
-        logger.warning("The last use of a client could not be noted.")
+        logger.warning("The last use of a client could not be recorded.")
 
 
 @contextmanager
-def _unless_locked() -> Iterator[None]:
-    """Begin a transaction that fails at once where it would have to wait for another writer."""
+def _fail_if_locked() -> Iterator[None]:
+    """Open a transaction that fails, instead of waiting for another writer."""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute("PRAGMA busy_timeout")
@@ -210,9 +211,9 @@ def create_client(
     scopes: Iterable[str] = (),
     secret: str | None = None,
 ) -> tuple[Client, str]:
-    """Make a client and return it with its secret, which exists nowhere else in the clear.
+    """Create a client and return it with its secret, which is stored only as a hash.
 
-    The id is generated where none is given, and so is the secret. Raises `ValidationError`.
+    The id and the secret are generated unless given. Raises `ValidationError`.
     """
     secret = secret or generate_secret()
     scopes = set(scopes)
@@ -228,25 +229,25 @@ def create_client(
             client.save(force_insert=True)
             client.groups.set([Group.objects.get_or_create(name=scope)[0] for scope in scopes])
     except IntegrityError:
-        # Somebody else took the id after it was looked for.
+        # Another request took the id after the check.
         raise ValidationError({"username": "This client id is taken."}) from None
     return client, secret
 
 
 def register_client(*, name: str, scopes: Iterable[str], address: str) -> tuple[Client, str]:
-    """Make a client for a caller at an address, and record that: see `create_client`."""
+    """Create a client as `create_client` does, and write an audit line with the address."""
     client, secret = create_client(name=name, scopes=scopes)
     audit.record("client_registered", client=client.username, address=address)
     return client, secret
 
 
 def secret_version(client: Client) -> str:
-    """Return a text that tells one secret of a client from the next, and nothing about either."""
+    """Return an id of the client's current secret, which reveals nothing about the secret."""
     return salted_hmac(__name__, client.password, algorithm="sha256").hexdigest()[:32]
 
 
 def grace_end(client: Client) -> datetime | None:
-    """Return when the secret before the current one ends, or `None` if it already has."""
+    """Return when the grace period of the previous secret ends, or `None` if it has ended."""
     in_grace = RetiredSecret.objects.filter(
         client_id=client.pk, replaced_by=client.password, expires_at__gt=timezone.now()
     )
@@ -258,16 +259,17 @@ def rotate_secret(
 ) -> str:
     """Give a client a new generated secret and return it.
 
-    With a grace, the old secret and its tokens stay good that long; without, both end now, and so
-    does a secret that was still in grace. Raises `SecretChangedError` if the secret is no longer
-    the one that `client` was loaded with, or not of the `version` that somebody looked at: of two
-    rotations at once, one wins and the other says so.
+    The old secret and its tokens stay good for the grace period; without one, both end now. An
+    even older secret that is still in its grace period always ends now.
+    Raises `SecretChangedError` if the secret has changed since `client` was loaded, or since
+    somebody read its `version`. So of two concurrent rotations one wins and the other fails.
     """
     secret = generate_secret()
     old, new = client.password, make_password(secret)
-    seen = version is None or constant_time_compare(version, secret_version(client))
+    is_current = version is None or constant_time_compare(version, secret_version(client))
     with transaction.atomic():
-        if not seen or not Client.objects.filter(pk=client.pk, password=old).update(password=new):
+        rows = Client.objects.filter(pk=client.pk, password=old)
+        if not is_current or not rows.update(password=new):
             raise SecretChangedError(f"The secret of {client.username} has just been changed.")
         RetiredSecret.objects.filter(client_id=client.pk).delete()
         if grace:

@@ -1,4 +1,4 @@
-"""Which endpoints there are. The URL patterns say so; every list of endpoints is read from them."""
+"""List the endpoints, from the URL patterns. Pages, root and documents use this list."""
 
 import inspect
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.urls import URLPattern, URLResolver, get_resolver
 
 if TYPE_CHECKING:
-    from rest_framework.views import APIView  # which imports the renderers, which import this
+    from rest_framework.views import APIView  # imports the renderers, which import this module
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Endpoint:
     view_class: type["APIView"]
 
     @property
-    def has_address(self) -> bool:
-        """Whether its name alone leads to it: it has one, and the path has no parameters."""
+    def has_fixed_url(self) -> bool:
+        """Whether its name alone gives its URL: it has a name, and no parameters in the path."""
         return bool(self.name) and "<" not in self.path
 
     @property
@@ -30,8 +30,8 @@ class Endpoint:
 
     @property
     def can_be_opened(self) -> bool:
-        """Whether a browser finds something there: a response or a form."""
-        return self.has_address and hasattr(self.view_class, "get")
+        """Whether a browser can GET a page there."""
+        return self.has_fixed_url and hasattr(self.view_class, "get")
 
     @property
     def methods(self) -> list[str]:
@@ -49,7 +49,7 @@ def endpoints() -> list[Endpoint]:
 
 
 def split_docstring(documented: object) -> tuple[str, str]:
-    """Return the first line of a docstring, which says the purpose, and what follows it."""
+    """Split a docstring into its first line, the purpose, and the rest."""
     purpose, _, details = inspect.cleandoc(documented.__doc__ or "").partition("\n")
     return purpose.replace("`", ""), details.strip()
 

@@ -1,7 +1,7 @@
 """The one shape of every error: `{"error": code, "error_description": sentence}`.
 
-Codes are those of RFC 6749 §5.2, RFC 6750 §3.1 and RFC 7591 §3.2.2. A description is a fixed
-sentence of ours in the characters that RFC 6749 §5.2 allows; nothing a caller sent is repeated.
+The codes come from RFC 6749 §5.2, RFC 6750 §3.1 and RFC 7591 §3.2.2. A description is a fixed
+sentence in the characters that RFC 6749 §5.2 allows. It never repeats what a caller sent.
 """
 
 import logging
@@ -30,15 +30,15 @@ from api.throttling.guard import TooManyFailuresError
 from api.throttling.slow_hashes import QueueFullError
 
 REALM = "authdemo"
-RETRY_AFTER = 2  # seconds; a database that comes back is found within them
-# Of many kinds: a missing table is a ProgrammingError, a read-only standby an InternalError, a
-# damaged file a plain DatabaseError.
+RETRY_AFTER = 2  # seconds; enough to reconnect to a database that is back
+# These include ProgrammingError for a missing table and InternalError for a read-only standby. A
+# damaged file raises a plain DatabaseError.
 UNAVAILABLE = (DatabaseError, InterfaceError)
 logger = logging.getLogger(__name__)
 
 
 class APIError(exceptions.APIException):
-    """An error that knows its status, its code, its sentence and its headers."""
+    """An error with a status, a code, a description and headers."""
 
     status_code: int = status.HTTP_400_BAD_REQUEST
     default_code = "invalid_request"
@@ -56,9 +56,9 @@ class InvalidRequest(APIError):
 
 
 class InvalidClient(APIError):
-    """Wrong secret, unknown client, inactive client: one and the same (RFC 6749 §5.2).
+    """Wrong secret, unknown client or inactive client, in one response (RFC 6749 §5.2).
 
-    `scheme` is that of the challenge: a browser answers Basic with a dialog of its own.
+    `scheme` is the scheme of the challenge. On `Basic`, a browser would open its own dialog.
     """
 
     status_code = status.HTTP_401_UNAUTHORIZED
@@ -77,7 +77,7 @@ class UnsupportedGrantType(APIError):
 
 class InvalidScope(APIError):
     default_code = "invalid_scope"
-    default_detail = "The client does not have the scope it asked for."
+    default_detail = "The client does not have the requested scope."
 
 
 class InvalidClientMetadata(APIError):
@@ -86,7 +86,7 @@ class InvalidClientMetadata(APIError):
 
 
 class SlowDown(APIError):
-    """Too many failures. `wait` is the number of seconds until another attempt is looked at."""
+    """Too many failures. The next attempt is possible after `wait` seconds."""
 
     status_code = status.HTTP_429_TOO_MANY_REQUESTS
     default_code = "slow_down"
@@ -108,7 +108,7 @@ class MissingToken(APIError):
 
 
 class BearerError(APIError):
-    """An error about a token that was sent, told in the challenge too (RFC 6750 §3)."""
+    """An error about a presented token. The challenge repeats it (RFC 6750 §3)."""
 
     def __init__(self, description: str | None = None, **attributes: str) -> None:
         super().__init__(description)
@@ -126,7 +126,7 @@ class InvalidToken(BearerError):
 class InsufficientScope(BearerError):
     status_code = status.HTTP_403_FORBIDDEN
     default_code = "insufficient_scope"
-    default_detail = "The access token lacks a scope."
+    default_detail = "The access token lacks a required scope."
 
 
 class AccessDenied(APIError):
@@ -164,8 +164,8 @@ class ServerError(APIError):
     default_detail = "Something went wrong on our side."
 
 
-def _in_our_words(sentence: str) -> Callable[[exceptions.APIException], APIError]:
-    """Return a translation that keeps the status of a DRF exception."""
+def _keep_status(sentence: str) -> Callable[[exceptions.APIException], APIError]:
+    """Return a translation that keeps a DRF exception's status and replaces its sentence."""
 
     def translate_status(error: exceptions.APIException) -> APIError:
         translated = InvalidRequest(sentence)
@@ -175,7 +175,7 @@ def _in_our_words(sentence: str) -> Callable[[exceptions.APIException], APIError
     return translate_status
 
 
-# What the core, DRF and Django raise, and what callers are told of it.
+# Exceptions of the core, DRF and Django, and the errors that callers get for them.
 _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     APIError: lambda error: error,
     BadCredentialsError: lambda _: InvalidClient(),
@@ -193,18 +193,20 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     exceptions.NotFound: lambda _: NotFound(),
     exceptions.NotAuthenticated: lambda _: MissingToken(),
     exceptions.PermissionDenied: lambda _: AccessDenied(),
-    exceptions.ParseError: _in_our_words("The request body could not be understood."),
-    exceptions.MethodNotAllowed: _in_our_words("This method is not allowed here."),
-    exceptions.NotAcceptable: _in_our_words(
-        "No media type that the Accept header names is on offer."
+    exceptions.ParseError: _keep_status("The request body could not be parsed."),
+    exceptions.MethodNotAllowed: _keep_status(
+        "This path does not support the method; see the Allow header."
     ),
-    exceptions.UnsupportedMediaType: _in_our_words("The body's media type is not supported here."),
-    exceptions.APIException: _in_our_words("The request is malformed."),
+    exceptions.NotAcceptable: _keep_status("No media type in the Accept header is available here."),
+    exceptions.UnsupportedMediaType: _keep_status(
+        "Send the body as JSON or as a form; no other media type is supported."
+    ),
+    exceptions.APIException: _keep_status("The request is malformed."),
 }
 
 
 def translate(error: Exception) -> APIError | None:
-    """Return the error that callers are told of, or `None` for a bug."""
+    """Return the error for the caller, or `None` for a bug."""
     for kind in type(error).__mro__:
         if translation := _TRANSLATIONS.get(kind):
             return translation(error)
@@ -221,7 +223,7 @@ def translate(error: Exception) -> APIError | None:
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer for DRF's views."""
+    """Make the error response of a DRF view."""
     translated = translate(error)
     if translated is None:
         return None
@@ -231,7 +233,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer for what no view of DRF's refuses, such as an unknown path or a foreign host."""
+    """Make the error response outside DRF, for example for an unknown path or host."""
     return _plain(request, translate(exception) or InvalidRequest())
 
 
@@ -240,7 +242,7 @@ def csrf_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer for an error outside of DRF's views; a database that is down is no bug of ours."""
+    """Make the response to an exception outside DRF: 503 if the database is down, else 500."""
     error = sys.exc_info()[1]
     translated = translate(error) if isinstance(error, Exception) else None
     return _plain(request, translated or ServerError())
@@ -251,7 +253,7 @@ def body(error: APIError) -> dict[str, str]:
 
 
 def _plain(request: HttpRequest, error: APIError) -> HttpResponse:
-    """Answer without DRF; as a page to a browser, which sends no Authorization header."""
+    """Respond without DRF: with a page to a browser, with JSON to a program."""
     if "text/html" in request.headers.get("Accept", "") and "Authorization" not in request.headers:
         page = loader.render_to_string("api/error_page.html", {"error": body(error)})
         return HttpResponse(page, status=error.status_code, headers=error.headers)

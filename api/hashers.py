@@ -1,8 +1,8 @@
-"""How secrets are stored: a slow hash for those that people choose, a fast one for ours.
+"""Hash secrets: slowly if a person chose them, fast if we generated them.
 
-A generated secret has 256 random bits. Nobody guesses it, however fast the hash, so a slow hash
-would add nothing but cost; a chosen one may be "bar". `PASSWORD_HASHERS` lists the slow one first,
-which makes it the one that Django gives to every password it sets.
+Nobody can guess the 256 random bits of a generated secret, so a slow hash would only add cost. A
+chosen secret may be "bar". `PASSWORD_HASHERS` lists the slow hasher first, so Django uses it for
+every password it sets.
 """
 
 import binascii
@@ -37,27 +37,27 @@ def _checksum(body: str) -> str:
 def generate_secret() -> str:
     """Return a new secret of 54 characters: `adsk_`, 256 random bits, a CRC-32 checksum.
 
-    Letters and digits only, so that no encoding touches it and a double click selects it; the
-    prefix and the checksum let a leak scanner tell it from other text.
+    It has only letters, digits and one underscore: no encoding changes it, and a double click
+    selects it. The prefix and the checksum let leak scanners recognise it.
     """
     body = PREFIX + _base62(secrets.randbits(256), RANDOM_LENGTH)
     return body + _checksum(body)
 
 
 def is_generated(secret: str) -> bool:
-    """Tell by its form alone whether a secret is one that `generate_secret` can have made."""
+    """Tell by its form alone whether `generate_secret` can have made a secret."""
     if not GENERATED.fullmatch(secret):
         return False
     return _checksum(secret[:-CHECKSUM_LENGTH]) == secret[-CHECKSUM_LENGTH:]
 
 
-# A process computes one slow hash at a time, in one thread, which uses its 19 MiB again and again.
-# The many threads of a server would each take as much and keep it; cores are used by processes.
+# One hashing thread per process, which reuses its 19 MiB. Otherwise each server thread would
+# allocate and keep 19 MiB. To use more cores, run more processes.
 _slow_hashes = ThreadPoolExecutor(max_workers=1, thread_name_prefix="slow-hash")
 
 
 class GeneratedSecretHasher(BasePasswordHasher):
-    """SHA-256 of a generated secret, unsalted: no two are ever the same."""
+    """SHA-256 of a generated secret. It needs no salt, because no two secrets are the same."""
 
     algorithm = "generated_sha256"
 
@@ -82,15 +82,15 @@ class GeneratedSecretHasher(BasePasswordHasher):
         return False
 
     def harden_runtime(self, password: str, encoded: str) -> None:
-        """Do nothing: there is one cost, and so no gap to close."""
+        """Do nothing: the cost is always the same."""
 
 
 class ChosenSecretHasher(Argon2PasswordHasher):
     """Argon2id with the parameters that OWASP recommends: 19 MiB, two passes, one lane.
 
-    A generated secret is given to the fast hasher even here. Otherwise Django's own
-    `User.check_password` would, after it has verified one, store it again with this hasher, and the
-    client would be locked out: a generated secret is only ever looked for among the fast hashes.
+    It hashes generated secrets with the fast hasher. Otherwise Django's `User.check_password`
+    would verify one and store it again with this hasher. That would lock the client out, because
+    `credentials.check` compares generated secrets with fast hashes only.
     """
 
     time_cost = 2

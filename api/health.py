@@ -1,4 +1,4 @@
-"""Whether the service can do its work; strangers learn no more than yes or no."""
+"""Readiness: whether the service can work. Callers learn only yes or no."""
 
 from functools import lru_cache
 from typing import Any
@@ -16,7 +16,7 @@ class NotMigratedError(Exception):
 def check_readiness() -> None:
     """Check the database, its migrations and the signing key.
 
-    Raises `NotMigratedError`, `NoSigningKeyError`, or what the database does.
+    Raises `NotMigratedError`, `NoSigningKeyError` or a database error.
     """
     database: Any = connection  # either of our backends
     database.fetch_rows("SELECT 1", {})
@@ -26,7 +26,7 @@ def check_readiness() -> None:
 
 @lru_cache(maxsize=1)
 def _check_migrations() -> None:
-    """Look until they are applied; from then on this process's code and the tables agree."""
+    """Check the migrations. Success is cached: they stay applied. Raises `NotMigratedError`."""
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise NotMigratedError("The database lacks migrations; run `manage.py migrate`.")

@@ -1,12 +1,12 @@
-"""Which key signs, and which keys verify (RFC 7517, RFC 7518).
+"""Make, load and rotate the keys that sign and verify tokens (RFC 7517, RFC 7518).
 
-Keys live in the database, so that every process and machine signs and verifies alike. Their private
-parts are encrypted with a key derived from `SECRET_KEY`. A rotation publishes the new key first and
-lets it sign only when every verifier must have seen it; the old one goes on verifying until the
-last token it signed has expired.
+Keys live in the database, so all processes and machines sign and verify alike. The private parts
+are encrypted with a key derived from `SECRET_KEY`. A rotation first publishes the new key. It signs
+only after every verifier has had time to fetch it. The old key verifies until its last token has
+expired.
 
-A process keeps what it read and reads again every `REFRESH`, and also when it meets a token of a
-key it does not know, at most once in `RELOAD_INTERVAL`, so that forged key ids cost no query each.
+A process caches the keys and reads them again every `REFRESH`. It also does so when a token names
+an unknown key, at most once per `RELOAD_INTERVAL`: forged key ids must not cost a query each.
 """
 
 import base64
@@ -36,7 +36,7 @@ from api.models import SigningKey
 JWKS_MAX_AGE = timedelta(minutes=5)
 REFRESH = timedelta(seconds=10)
 RELOAD_INTERVAL = timedelta(seconds=1)
-LEEWAY = timedelta(seconds=10)  # by which the clocks of two machines may differ
+LEEWAY = timedelta(seconds=10)  # how far the clocks of two machines may differ
 PUBLISH_AHEAD = REFRESH + JWKS_MAX_AGE + LEEWAY
 TOKEN_TYPE = "at+jwt"  # noqa: S105 (the `typ` of RFC 9068 §2.1)
 RSA_BITS = 2048
@@ -46,7 +46,7 @@ _CURVES: dict[str, ec.EllipticCurve] = {
     "ES384": ec.SECP384R1(),
     "ES512": ec.SECP521R1(),
 }
-# The members of a JWK that its thumbprint is made of, by key type (RFC 7638 §3.2, RFC 8037 §2).
+# Members of a JWK that go into its thumbprint, by key type (RFC 7638 §3.2, RFC 8037 §2).
 _THUMBPRINT_MEMBERS = {
     "EC": ("crv", "kty", "x", "y"),
     "OKP": ("crv", "kty", "x"),
@@ -58,15 +58,15 @@ logger = logging.getLogger(__name__)
 
 
 class NoSigningKeyError(Exception):
-    """No key can sign: none was made, or `SECRET_KEY` is not the one that encrypted them."""
+    """No key can sign: there is none, or another `SECRET_KEY` encrypted them."""
 
 
 class RotationPendingError(Exception):
-    """A new key has been published and does not sign yet; a second would gain nothing."""
+    """A new key is already published and does not sign yet."""
 
 
-class ForeignKeyError(Exception):
-    """The key that signs was made with a `SECRET_KEY` that this process does not have."""
+class UndecryptableKeyError(Exception):
+    """The signing key was encrypted with a `SECRET_KEY` that this process does not have."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -88,12 +88,12 @@ class Key:
 
 
 class _Keyring:
-    """What this process last read from the table of keys."""
+    """The keys as this process last read them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loaded_at = 0.0  # of `time.monotonic()`
-        self._keys: dict[str, Key] | None = None  # by header; who signs last comes first
+        self._keys: dict[str, Key] | None = None  # by header; the last to sign comes first
 
     def keys(self) -> dict[str, Key]:
         if self._keys is None or time.monotonic() - self._loaded_at > REFRESH.total_seconds():
@@ -113,8 +113,8 @@ class _Keyring:
     def _reload(self) -> None:
         """Read the keys again.
 
-        While a database is slow or gone, one thread at a time tries; the others, and this one
-        after it failed, go on with the keys that are known.
+        While the database is slow or down, only one thread at a time tries. The other threads
+        use the cached keys, and so does this one if it fails.
         """
         if not self._lock.acquire(blocking=self._keys is None):
             return
@@ -127,7 +127,7 @@ class _Keyring:
         except (DatabaseError, InterfaceError):
             if self._keys is None:
                 raise
-            logger.warning("The signing keys could not be read; going on with those known.")
+            logger.warning("The signing keys could not be read; using the cached ones.")
         finally:
             self._lock.release()
 
@@ -139,8 +139,8 @@ forget = _keyring.forget
 def signing_key() -> Key:
     """Return the key that signs now. Raises `NoSigningKeyError`.
 
-    It is the latest that is due. Where none is due yet, the first one was made by a machine whose
-    clock is ahead of ours, and signs all the same.
+    It is the latest key whose `signs_from` has passed. If there is none, it is the first key: a
+    machine whose clock is ahead of ours made it.
     """
     usable = [key for key in _keyring.keys().values() if key.signing]
     if not usable:
@@ -150,7 +150,7 @@ def signing_key() -> Key:
 
 
 def find(header: str) -> Key | None:
-    """Return the key whose tokens begin with this encoded header, if it is still good."""
+    """Return the key with this encoded token header, or `None` if unknown or expired."""
     key = _keyring.find(header)
     return key if key and key.verifies() else None
 
@@ -164,14 +164,14 @@ def jwks() -> dict[str, list[dict[str, str]]]:
 def rotate(*, immediately: bool = False) -> SigningKey:
     """Make a new key with the algorithm of `JWT_ALGORITHM` and return it.
 
-    It signs after `PUBLISH_AHEAD`, and the others verify until the last token they can have signed
-    has expired. With `immediately`, for a leaked key, it signs now and the others are dropped now,
-    also where a clock is behind.
-    Raises `RotationPendingError` if an earlier rotation is still under way, and `ForeignKeyError`
-    where this process could make no key that the others can use.
+    It signs after `PUBLISH_AHEAD`. The other keys verify until their last token has expired. With
+    `immediately`, for a leaked key, the new key signs now and all others end now, also on machines
+    with a slow clock.
+    Raises `RotationPendingError` if an earlier rotation is still under way. Raises
+    `UndecryptableKeyError` if the other processes seem to use another `SECRET_KEY`.
     """
     with transaction.atomic():
-        # Whoever comes second waits here, and the next query shows it what the first one did.
+        # A second rotation waits here; its next query sees the result of the first.
         list(SigningKey.objects.select_for_update().values_list("kid"))
         now = timezone.now()
         others = SigningKey.objects.filter(unexpired())
@@ -182,9 +182,9 @@ def rotate(*, immediately: bool = False) -> SigningKey:
             )
         newest = others.first()
         if newest and not immediately and _decrypt(newest) is None:
-            raise ForeignKeyError(
-                "The signing key was encrypted with another SECRET_KEY, which the service may be "
-                "using still; put it into SECRET_KEY_FALLBACKS, or rotate at once with --now."
+            raise UndecryptableKeyError(
+                "The signing key was encrypted with another SECRET_KEY, which other processes may "
+                "still use. Add it to SECRET_KEY_FALLBACKS, or rotate at once with --now."
             )
         signs_from = now if immediately or not newest else now + PUBLISH_AHEAD
         last_expiry = signs_from + api_settings.ACCESS_TOKEN_LIFETIME + LEEWAY
@@ -200,19 +200,19 @@ def rotate(*, immediately: bool = False) -> SigningKey:
 
 
 def ensure_signing_key(**_kwargs: Any) -> None:
-    """Make the first key, or follow a change of `JWT_ALGORITHM`; called after `migrate`."""
+    """Make the first key, or one for a changed `JWT_ALGORITHM`. Runs after `migrate`."""
     if SigningKey._meta.db_table not in connection.introspection.table_names():
         return
     newest = SigningKey.objects.filter(unexpired()).first()
     if newest is None or newest.algorithm != settings.JWT_ALGORITHM:
         try:
             rotate()
-        except (RotationPendingError, ForeignKeyError) as error:
-            logger.warning("JWT_ALGORITHM is not followed yet: %s", error)
+        except (RotationPendingError, UndecryptableKeyError) as error:
+            logger.warning("No key for the new JWT_ALGORITHM was made: %s", error)
 
 
 def derive(secret_key: str, purpose: str) -> bytes:
-    """Derive 32 bytes from a `SECRET_KEY`, others for each purpose (HKDF, RFC 5869)."""
+    """Derive 32 bytes from a `SECRET_KEY`, different for each purpose (HKDF, RFC 5869)."""
     hkdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=f"authdemo {purpose}".encode())
     return hkdf.derive(secret_key.encode())
 
@@ -262,7 +262,7 @@ def _generate(algorithm: str) -> SigningKey:
 
 
 def _decrypt(row: SigningKey) -> str | None:
-    """Return the private JWK of a key, or `None` if another `SECRET_KEY` encrypted it."""
+    """Return a key's private JWK, or `None` if another `SECRET_KEY` encrypted it."""
     try:
         return _fernet().decrypt(row.private_jwk).decode()
     except InvalidToken:
@@ -270,7 +270,7 @@ def _decrypt(row: SigningKey) -> str | None:
 
 
 def _load(row: SigningKey, known: Key | None) -> Key | None:
-    """Return the key of a row, or `None` if it can neither sign nor verify."""
+    """Build the key from its row, or return `None` if it can neither sign nor verify."""
     if known:
         if (known.signs_from, known.verifies_until) == (row.signs_from, row.verifies_until):
             return known

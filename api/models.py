@@ -1,7 +1,7 @@
-"""What is kept: clients, the secrets they retired, the tokens they revoked, and the signing keys.
+"""Clients, their retired secrets, revoked tokens and signing keys.
 
-A client is a row of Django's own user table. Login and verification read these tables in
-`standing.py`.
+A client is a row of Django's user table. `standing.py` reads these tables for logins and token
+verifications.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ JTI_LENGTH = 36  # characters; ours have 32
 
 
 class ClientManager(UserManager["Client"]):
-    """Clients are the users who are not staff: an operator of clients never touches a person."""
+    """Clients are the users who are not staff, so code that edits clients cannot edit staff."""
 
     def get_queryset(self) -> models.QuerySet["Client"]:
         return super().get_queryset().filter(is_staff=False, is_superuser=False)
@@ -35,10 +35,10 @@ class Client(User):
 
 
 class RetiredSecret(models.Model):
-    """The secret a client had before its last rotation, good until its grace ends.
+    """The secret a client had before its last rotation, good until its grace period ends.
 
-    One row a client, so that at most two secrets are good at once; and good only beside the one
-    that replaced it, so that a password set by any other way of Django's ends both.
+    One row per client: at most two secrets are good at once. It is good only while the secret that
+    replaced it is current, so any other change of the password ends both.
     """
 
     client = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="retired")
@@ -51,9 +51,9 @@ class RetiredSecret(models.Model):
 
 
 class TokenGeneration(models.Model):
-    """How often all tokens of a client have been revoked; tokens of an older generation are dead.
+    """How often all tokens of a client were revoked. Tokens of an older generation are refused.
 
-    A counter rather than a time: it needs no clock, so no two machines can differ about it.
+    It is a counter, not a time, so it does not depend on the clocks of several machines.
     """
 
     client = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="generation")
@@ -65,15 +65,15 @@ class TokenGeneration(models.Model):
 
 class RevokedTokenManager(models.Manager["RevokedToken"]):
     def delete_some_expired(self, then: datetime, at_most: int) -> None:
-        """Delete tokens that had expired at a time, up to a number of them."""
+        """Delete at most `at_most` tokens that had expired by `then`."""
         expired = self.filter(expires_at__lte=then).order_by("expires_at")
         self.filter(pk__in=list(expired.values_list("pk", flat=True)[:at_most])).delete()
 
 
 class RevokedToken(models.Model):
-    """A token that was revoked before it expired (RFC 7009); kept no longer than it would live.
+    """A token that was revoked before it expired (RFC 7009). The row is kept until it expires.
 
-    Each new row takes the place of some that have expired, so nothing depends on `clearexpired`.
+    Each revocation deletes some expired rows, so nobody has to run `clearexpired`.
     """
 
     jti = models.CharField(max_length=JTI_LENGTH, primary_key=True)
@@ -88,8 +88,8 @@ class RevokedToken(models.Model):
 class SigningKey(models.Model):
     """A key that signs from `signs_from` on, and verifies until `verifies_until`.
 
-    `private_jwk` is encrypted (see `keys.py`). `public_jwk` is empty for HMAC, whose one key is
-    secret.
+    `private_jwk` is encrypted (see `keys.py`). `public_jwk` is empty for HMAC, which has no public
+    key.
     """
 
     kid = models.CharField("key id", max_length=43, primary_key=True)

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 class ContentNegotiation(DefaultContentNegotiation):
     """`Accept: */*` or any Authorization header gets JSON; programs never get pages.
 
-    JSON is the first renderer of each view. DRF's own way to it costs 27 us, 16 % of /private.
+    JSON is the first renderer of each view. DRF's own negotiation costs 27 us, 16 % of /private.
     """
 
     def select_renderer(

@@ -1,7 +1,7 @@
-"""OAuth's request parameters, read into typed values (RFC 6749 §3.2).
+"""Read OAuth's request parameters into typed values (RFC 6749 §3.2).
 
-A parameter without a value counts as absent, and unknown ones are ignored. A value is taken exactly
-as it was sent: nothing is trimmed, and a number is no string.
+An empty parameter counts as absent, and unknown ones are ignored. Values are never trimmed or
+converted: a number is not a string.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,26 +15,26 @@ GRANT_TYPE_REQUIRED = "grant_type is required unless the body is application/jso
 
 
 class ParameterError(Exception):
-    """A parameter is missing or malformed; the message says which, and never repeats its value."""
+    """A parameter is missing or malformed. The message names it but never repeats its value."""
 
 
 class UnsupportedGrantTypeError(Exception):
-    """The client asks for a grant that is not supported here."""
+    """The client requests a grant type that is not supported."""
 
 
 def is_unicode(value: str) -> None:
-    """Refuse lone surrogates, which JSON can spell and UTF-8 cannot."""
+    """Refuse lone surrogates: JSON can express them, UTF-8 cannot."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise ValidationError("Lone surrogates are no text.") from error
+        raise ValidationError("The text contains lone surrogates.") from error
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter: a string of at most `max_length` characters that its validators accept.
+    """A parameter: a string of at most `max_length` characters that all validators accept.
 
-    `validators` are Django's: each raises `ValidationError` for a value it refuses.
+    Validators are as in Django: each raises `ValidationError` for a value it refuses.
     """
 
     name: str
@@ -72,9 +72,9 @@ TOKEN_TYPE_HINT = Parameter("token_type_hint")
 
 
 def read_scope(parameters: Mapping[str, Any], *, is_json: bool) -> str | None:
-    """Return the scope that a token request asks for, if any (RFC 6749 §4.4.2).
+    """Return the requested scope of a token request, if any (RFC 6749 §4.4.2).
 
-    The walk-through sends JSON without a `grant_type`; a form has to name it.
+    `grant_type` is required in a form and optional in JSON, as the walk-through omits it there.
     Raises `ParameterError`, `UnsupportedGrantTypeError`.
     """
     grant_type, scope = GRANT_TYPE.read(parameters), SCOPE.read(parameters)
@@ -88,7 +88,7 @@ def read_scope(parameters: Mapping[str, Any], *, is_json: bool) -> str | None:
 def read_token(parameters: Mapping[str, Any]) -> str:
     """Return the token to introspect or revoke (RFC 7662 §2.1, RFC 7009 §2.1).
 
-    The hint has to be well-formed; there is one type of token, so it tells nothing.
+    The hint must be well-formed. It has no effect, because there is only one type of token.
     Raises `ParameterError`.
     """
     TOKEN_TYPE_HINT.read(parameters)

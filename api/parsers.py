@@ -1,7 +1,7 @@
-"""Parse request bodies into parameters: JSON or form, in UTF-8, each name once.
+"""Parse request bodies: JSON or form, in UTF-8, with each parameter at most once.
 
-DRF's own parsers read a body of any size, end in a RecursionError if it is deeply nested, and keep
-the last of two parameters with one name. RFC 6749 §3.2 forbids that.
+DRF's parsers read bodies of any size and fail on deeply nested ones with a RecursionError. If a
+parameter is repeated, they keep the last value, which RFC 6749 §3.2 forbids.
 """
 
 import json
@@ -18,7 +18,7 @@ MAX_FIELDS = 100
 
 
 class UTF8Parser(BaseParser):
-    """Reads a body as UTF-8 text (RFC 8259 §8.1; RFC 6749 appendix B) and gives it to `load`."""
+    """Decodes a body as UTF-8 (RFC 8259 §8.1; RFC 6749 appendix B) and passes it to `load`."""
 
     def parse(
         self,
@@ -33,7 +33,7 @@ class UTF8Parser(BaseParser):
         try:
             return self.load(body.decode())
         except (ValueError, RecursionError):
-            raise InvalidRequest("The request body could not be understood.") from None
+            raise InvalidRequest("The request body could not be parsed.") from None
 
     def load(self, text: str) -> dict[str, Any]:
         """Return the parameters of a body. Raises `ValueError`, `RecursionError`."""
@@ -61,7 +61,7 @@ class FormParser(UTF8Parser):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) < len(pairs):
-        raise InvalidRequest("A parameter is given twice.")
+        raise InvalidRequest("A parameter is repeated; send each one once.")
     return data
 
 

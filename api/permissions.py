@@ -1,4 +1,4 @@
-"""May they: scopes, and the registration policy."""
+"""Permissions: scopes, and the registration policy."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from api.tokens import AccessToken
 
 
 class HasScope(BasePermission):
-    """A token with every scope that the view names in `required_scopes` (RFC 6750 §3.1).
+    """Require a token with all scopes in the view's `required_scopes` (RFC 6750 §3.1).
 
     ```python
     class ReportView(APIView):
@@ -30,7 +30,7 @@ class HasScope(BasePermission):
 
 
 class MayRegister(HasScope):
-    """Anyone while registration is open, else as `HasScope` (RFC 7591 §3)."""
+    """Allow anyone while registration is open; otherwise do as `HasScope` (RFC 7591 §3)."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return settings.REGISTRATION == "open" or super().has_permission(request, view)
@@ -43,6 +43,6 @@ def current_scopes(request: Request) -> set[str]:
 
 
 def scopes_of(request: Request) -> set[str]:
-    """Return the scopes of the request's token; none where there is no token."""
+    """Return the scopes of the request's token, or no scopes without a token."""
     token: AccessToken | None = request.auth  # type: ignore[assignment]
     return set(token["scope"].split()) if token else set()

@@ -1,8 +1,8 @@
-"""Whatever takes something from a client ends its tokens, by whichever of Django's ways it is done.
+"""Revoke a client's tokens when it loses a scope, is deactivated, or becomes staff.
 
-Tokens say what a client may do, so they must not outlive it; and a client that is deactivated and
-activated again must not find its old tokens alive. `QuerySet.update` sends no signal: whoever uses
-it on these columns calls `tokens.revoke_all` too.
+A token must not grant a scope that its client lost. After a client is deactivated and activated
+again, its old tokens must stay refused. Signals catch every way of Django but one:
+`QuerySet.update` sends none. Code that uses it on these columns must call `tokens.revoke_all` too.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ WATCHED = {"is_active", "is_staff", "is_superuser"}
 
 
 @receiver(m2m_changed, sender=User.groups.through)
-def end_tokens_that_name_a_lost_scope(
+def revoke_tokens_with_a_lost_scope(
     instance: User | Group, action: str, pk_set: set[int] | None, **_kwargs: Any
 ) -> None:
     if action not in {"pre_remove", "pre_clear"}:
@@ -33,18 +33,18 @@ def end_tokens_that_name_a_lost_scope(
 
 
 @receiver(pre_delete, sender=Group)
-def end_tokens_that_name_a_deleted_scope(instance: Group, **_kwargs: Any) -> None:
+def revoke_tokens_with_a_deleted_scope(instance: Group, **_kwargs: Any) -> None:
     tokens.revoke_all(_members(instance))
 
 
 @receiver(pre_save, sender=Group)
-def end_tokens_that_name_a_renamed_scope(instance: Group, *, raw: bool, **_kwargs: Any) -> None:
+def revoke_tokens_with_a_renamed_scope(instance: Group, *, raw: bool, **_kwargs: Any) -> None:
     if not raw and Group.objects.filter(pk=instance.pk).exclude(name=instance.name).exists():
         tokens.revoke_all(_members(instance))
 
 
 @receiver(pre_save)
-def end_what_a_client_loses(
+def revoke_tokens_of_a_disabled_client(
     sender: type[Any],
     instance: User,
     *,
@@ -52,7 +52,7 @@ def end_what_a_client_loses(
     update_fields: frozenset[str] | None,
     **_kwargs: Any,
 ) -> None:
-    """End the tokens of a client that is deactivated, and all that one has that becomes staff."""
+    """Revoke the tokens of a deactivated client. End the secrets too if it becomes staff."""
     if raw or not issubclass(sender, User) or instance.pk is None:
         return
     if update_fields is not None and not WATCHED.intersection(update_fields):
@@ -65,7 +65,7 @@ def end_what_a_client_loses(
 
 
 def _end_client(rows: QuerySet[User], instance: User) -> None:
-    """End the secrets and tokens of a client that becomes staff: a program knows the secret."""
+    """End the secrets and tokens of a client that becomes staff, as a program knows its secret."""
     if not rows.exists():
         return
     tokens.revoke_all(rows)

@@ -1,7 +1,7 @@
-"""Pages: what a browser gets in place of JSON.
+"""Render responses as pages for browsers.
 
-DRF's browsable API with our own templates. DRF's templates name no language, do not fit phones,
-need jQuery, and use inline styles, which our Content-Security-Policy forbids.
+This is DRF's browsable API with our own templates. DRF's templates declare no language, do not fit
+phones, need jQuery, and use inline styles, which our Content-Security-Policy forbids.
 """
 
 import shlex
@@ -25,15 +25,15 @@ from api.endpoints import endpoints, split_docstring
 from api.exceptions import UNAVAILABLE
 
 if TYPE_CHECKING:
-    from rest_framework.views import APIView  # which imports this module, by the settings
+    from rest_framework.views import APIView  # imports this module, through the settings
 
 SIGN_IN_AGAIN = {"missing_token", "invalid_token"}
 NO_FORM = SIGN_IN_AGAIN | {"insufficient_scope"}
-CREDENTIALS_READ = {"invalid_client", "invalid_scope", "slow_down"}
+KEEPS_CLIENT_ID = {"invalid_client", "invalid_scope", "slow_down"}
 HEADER_MEANINGS = {
-    "alg": "How it is signed: the algorithm of the key that kid names.",
-    "kid": "Which key signed it: one of the keys in the JWKS.",
-    "typ": "What it is: an access token as RFC 9068 defines it.",
+    "alg": "Algorithm of the signature: that of the key in kid.",
+    "kid": "Key id: which key of the JWKS signed it.",
+    "typ": "Type: an access token as RFC 9068 defines it.",
 }
 
 
@@ -62,13 +62,13 @@ class Page(BrowsableAPIRenderer):
         succeeded = self.request.method == "POST" and self.response.status_code < 400
         template = self.success_template if succeeded else self.template
         page = loader.render_to_string(
-            template or self.template, self.describe(data), self.request._request
+            template or self.template, self.template_context(data), self.request._request
         )
-        self.response["Cache-Control"] = "no-store"  # a page says who is signed in
+        self.response["Cache-Control"] = "no-store"  # a page shows who is signed in
         return page
 
-    def describe(self, data: Any) -> dict[str, Any]:
-        """Return what the templates need. Must not fail, whatever the request was."""
+    def template_context(self, data: Any) -> dict[str, Any]:
+        """Return the context of the template. It must not raise, whatever the request was."""
         error = data if isinstance(data, dict) and "error" in data else {}
         has_form = "POST" in self.view.allowed_methods and error.get("error") not in NO_FORM
         session = self.session(data)
@@ -91,11 +91,11 @@ class Page(BrowsableAPIRenderer):
             "raw_form": self._raw_form() if has_form else None,
             "session": session,
             "seconds_left": session["exp"] - time.time() if session else 0,
-            "lifetime": in_words(tokens.LIFETIME),
+            "lifetime": format_duration(tokens.LIFETIME),
         }
 
     def session(self, data: Any) -> tokens.AccessToken | None:
-        """Return the token that the browser is signed in with; make it forget a bad one."""
+        """Return the token in the browser's cookie. Delete the cookie if the token is bad."""
         text = self.request.COOKIES.get(settings.ACCESS_TOKEN_COOKIE)
         if not text:
             return None
@@ -104,11 +104,11 @@ class Page(BrowsableAPIRenderer):
         except TokenError:
             browser.forget_token(self.response)
         except (keys.NoSigningKeyError, *UNAVAILABLE):
-            pass  # the page says so, or needs no database
+            pass  # the page shows the error, or needs no database
         return None
 
     def show_form_for_method(self, view: Any, method: str, request: Any, obj: Any) -> bool:
-        """Skip the permission checks: the response already has their outcome."""
+        """Skip the permission checks: the response already shows their result."""
         return method in view.allowed_methods
 
     def _raw_form(self) -> Any:
@@ -124,7 +124,7 @@ class Page(BrowsableAPIRenderer):
         return str(self.get_content(json, data, "application/json", self.renderer_context))
 
     def _headers(self) -> list[tuple[str, str]]:
-        """Return the headers of the same response to a program."""
+        """Return the headers that a program would get."""
         headers = {**self.response.headers, "Content-Type": "application/json"}
         return sorted((name, value) for name, value in headers.items() if name != "Vary")
 
@@ -134,24 +134,24 @@ class RootPage(Page):
 
     template = "api/root.html"
 
-    def describe(self, data: Any) -> dict[str, Any]:
-        listed = [entry for entry in endpoints() if entry.name != "root"]
-        return super().describe(data) | {"endpoints": listed}
+    def template_context(self, data: Any) -> dict[str, Any]:
+        others = [endpoint for endpoint in endpoints() if endpoint.name != "root"]
+        return super().template_context(data) | {"endpoints": others}
 
 
 class SignInPage(Page):
-    """The form to sign in, then the token with explanations."""
+    """Shows the sign-in form, then the token with explanations."""
 
     template = "api/sign_in.html"
     success_template = "api/token.html"
 
-    def describe(self, data: Any) -> dict[str, Any]:
-        described = super().describe(data)
-        if described["error"].get("error") in CREDENTIALS_READ:
-            described["client_id"] = self.request.data.get("client_id")  # never the secret
+    def template_context(self, data: Any) -> dict[str, Any]:
+        context = super().template_context(data)
+        if context["error"].get("error") in KEEPS_CLIENT_ID:
+            context["client_id"] = self.request.data.get("client_id")  # never the secret
         if token := _access_token(data):
-            described["parts"] = _explain(token)
-        return described
+            context["parts"] = _explain(token)
+        return context
 
     def session(self, data: Any) -> tokens.AccessToken | None:
         if token := _access_token(data):
@@ -160,14 +160,14 @@ class SignInPage(Page):
 
 
 class RegistrationPage(Page):
-    """The form to register, then the credentials, shown once."""
+    """Shows the registration form, then the credentials, once."""
 
     template = "api/register.html"
     success_template = "api/registered.html"
 
 
 class TokenRequestPage(Page):
-    """For the endpoints that take client credentials and a token."""
+    """Has a form for client credentials and a token."""
 
     form_template = "api/token_form.html"
     raw_example = '{"client_id": "", "client_secret": "", "token": ""}'
@@ -180,19 +180,19 @@ class DocsPage(Page):
 
 
 def is_page(request: Request | None) -> bool:
-    """Tell whether a request gets a page. Before content negotiation, none does."""
+    """Tell whether the response is a page. It is false before content negotiation."""
     return isinstance(getattr(request, "accepted_renderer", None), Page)
 
 
 def local_path(url: str) -> str | None:
-    """Return a path of this site that is safe in a Location header, else `None`."""
+    """Return the path if it is on this site and safe in a Location header, else `None`."""
     if url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None):
         return iri_to_uri(url)
     return None
 
 
-def in_words(seconds: int) -> str:
-    """Return a time as people say it, such as `5 minutes`."""
+def format_duration(seconds: int) -> str:
+    """Return a duration in words, such as `5 minutes`."""
     sizes = {"hour": 3600, "minute": 60, "second": 1}
     unit = next(unit for unit, size in sizes.items() if seconds % size == 0)
     count = seconds // sizes[unit]
@@ -204,7 +204,7 @@ def _access_token(data: Any) -> str | None:
 
 
 def _explain(token: str) -> list[dict[str, Any]]:
-    """Return header and claims of a token: each name with its value and its meaning."""
+    """Return the header and the claims of a token, each name with its value and meaning."""
     decoded = jwt.decode_complete(token, options={"verify_signature": False})
     meanings = HEADER_MEANINGS | {name: claim.meaning for name, claim in tokens.CLAIMS.items()}
     order = list(meanings)
@@ -217,5 +217,5 @@ def _explain(token: str) -> list[dict[str, Any]]:
 
 
 def _row(name: str, value: Any, meaning: str) -> dict[str, Any]:
-    time_told = datetime.fromtimestamp(value, UTC) if name in tokens.REQUIRED_TIMES else None
-    return {"name": name, "value": value, "time": time_told, "meaning": meaning}
+    moment = datetime.fromtimestamp(value, UTC) if name in tokens.REQUIRED_TIMES else None
+    return {"name": name, "value": value, "time": moment, "meaning": meaning}

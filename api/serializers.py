@@ -1,16 +1,16 @@
-"""Resources that callers send, as DRF serializers."""
+"""Serializers for resources that callers send."""
 
 from typing import Any
 
 from django.core.validators import RegexValidator
 from rest_framework import serializers
 
-# What would change how the text around a name is read: controls, zero widths, changes of direction.
+# Characters that would garble the text around a name: controls, zero widths, bidi marks.
 UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
 
 
 class TextField(serializers.CharField):
-    """A string as it was sent: neither trimmed, nor made from a number."""
+    """A string, exactly as sent: it is not trimmed, and numbers are refused."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
@@ -22,7 +22,7 @@ class TextField(serializers.CharField):
 
 
 class RegistrationSerializer(serializers.Serializer[Any]):
-    """The client metadata that is honoured (RFC 7591 §2); null and empty count as absent."""
+    """The supported client metadata (RFC 7591 §2). Null and empty values count as absent."""
 
     client_name = TextField(
         required=False,

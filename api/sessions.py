@@ -1,4 +1,4 @@
-"""Staff sessions whose rows hold no key: a stolen database signs nobody in."""
+"""Staff sessions. The database stores hashes of session keys, so a stolen copy signs nobody in."""
 
 import hashlib
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from django.contrib.sessions.backends import db
 from django.utils import timezone
 
-SWEPT_AT_ONCE = 10  # expired rows that go with each new session
+DELETED_AT_ONCE = 10  # expired rows that each new session deletes
 
 
 class SessionStore(db.SessionStore):
-    """Django's database sessions; a row holds the SHA-256 of the key that the cookie holds.
+    """Django's database sessions, stored under the SHA-256 of the key in the cookie.
 
-    A fast hash is enough, because a key is random. Rows from before this rule match no key.
+    A fast hash is enough, because keys are random. Old rows with a plain key match no session.
     """
 
     def load(self) -> dict[str, Any]:
@@ -33,10 +33,10 @@ class SessionStore(db.SessionStore):
         return session
 
     def create(self) -> None:
-        """Begin a session, and delete a few that have expired: no row waits for `clearsessions`."""
+        """Start a session and delete a few expired ones, so nobody has to run `clearsessions`."""
         super().create()
         expired = self.model.objects.filter(expire_date__lt=timezone.now())
-        some = list(expired.values_list("pk", flat=True)[:SWEPT_AT_ONCE])
+        some = list(expired.values_list("pk", flat=True)[:DELETED_AT_ONCE])
         self.model.objects.filter(pk__in=some).delete()
 
     def delete(self, session_key: str | None = None) -> None:
@@ -46,5 +46,5 @@ class SessionStore(db.SessionStore):
 
 
 def _digest(key: str | None) -> str:
-    """Return 40 hexadecimal digits, which is what the column holds: 160 bits of the SHA-256."""
+    """Return 160 bits of the SHA-256 as 40 hexadecimal digits, the length of the column."""
     return hashlib.sha256((key or "").encode()).hexdigest()[:40]

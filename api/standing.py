@@ -1,6 +1,6 @@
-"""What a login and a verification need to know of a client: one query each.
+"""Read the state of a client in one query, for a login or for a token verification.
 
-Both are on the path of every request, so they are written out in SQL and build no model.
+Every request runs one of them, so they are written in SQL and build no model.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ LAST_USED_PRECISION = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class ClientState:
-    """What the database says of a client, or of somebody of the staff, at one moment.
+    """The state of a client, or of a member of staff, at one moment.
 
-    `pk` is 0 if there is no such row. `secret_hashes` are those that are good now: the
-    current one, then the retired one in its grace period. `generation` counts how often all tokens
-    of the client were revoked.
+    `pk` is 0 if there is no such row. `secret_hashes` are the hashes that are good now: the current
+    one, then the retired one in its grace period. `generation` counts how often all tokens of the
+    client were revoked.
     """
 
     client_id: str
@@ -35,7 +35,7 @@ class ClientState:
     was_used_recently: bool = False
 
 
-# Times are compared by the database and never read: how it writes them depends on its settings.
+# The database compares times and returns none: its settings decide how it writes them.
 _COLUMNS = """
     client.id AS pk, client.is_active, client.password AS secret_hash,
     retired.hash AS retired_hash, generation.number AS generation
@@ -75,10 +75,10 @@ _UNKNOWN_CLIENT = {
 
 
 def look_up_for_login(client_id: str, *, secret_hash: str = "") -> ClientState:
-    """Return what a login needs to know of a client. An unknown one has a state whose `pk` is 0.
+    """Return the state of a client for a login. For an unknown client, `pk` is 0.
 
-    If a `secret_hash` is given, groups are read only where it is one of the client's: how many they
-    are must not show in the time of a refusal. Beside a slow hash it does not show.
+    With a `secret_hash`, groups are read only if it is one of the client's: their number must not
+    show in the time of a refusal. Without one, the time of the slow hash hides it.
     """
     now = timezone.now()
     params = {
@@ -98,10 +98,7 @@ def look_up_for_login(client_id: str, *, secret_hash: str = "") -> ClientState:
 
 
 def look_up_for_token(client_id: str, *, jti: str) -> ClientState | None:
-    """Return what verifying a token needs to know of its client.
-
-    `None` if the client is unknown, or if the token itself has been revoked.
-    """
+    """Return the state of a token's client, or `None` if it is unknown or the token is revoked."""
     now = _timestamp(timezone.now())
     rows = _fetch(_VERIFICATION, {"client_id": client_id, "jti": jti, "now": now})
     if not rows or rows[0]["is_revoked"]:
@@ -113,13 +110,13 @@ def _fetch(sql: str, params: Mapping[str, str]) -> list[dict[str, Any]]:
     database: Any = connection  # either of our backends
     try:
         rows: list[dict[str, Any]] = database.fetch_rows(sql, params)
-    except DataError:  # a character that the database's encoding lacks, so no client has this id
+    except DataError:  # the database's encoding lacks a character, so no client has this id
         return []
     return rows
 
 
 def _timestamp(moment: datetime) -> str:
-    """Write a time in the one form that PostgreSQL always reads, and SQLite compares as text."""
+    """Format a time so that PostgreSQL always parses it and SQLite can compare it as text."""
     return moment.isoformat(" ", "microseconds")
 
 
@@ -128,7 +125,7 @@ def _state(client_id: str, row: Mapping[str, Any], **more: Any) -> ClientState:
     return ClientState(
         client_id=client_id,
         pk=row["pk"],
-        is_active=bool(row["is_active"]),  # SQLite has whole numbers for booleans
+        is_active=bool(row["is_active"]),  # SQLite stores booleans as integers
         secret_hashes=(current, retired) if retired else (current,),
         generation=row["generation"] or 0,
         **more,

@@ -1,4 +1,4 @@
-"""What an access token says (RFC 9068), and whether to believe one (RFC 8725)."""
+"""Issue, verify, introspect and revoke access tokens (RFC 9068, RFC 8725)."""
 
 import base64
 import hashlib
@@ -30,8 +30,8 @@ from api.standing import look_up_for_token
 FINGERPRINT_CLAIM = "secret_fp"
 MAX_LENGTH = 8 * 1024  # characters; ours have about 700, more with many scopes
 LIFETIME = int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds())  # seconds
-SWEPT_AT_ONCE = 10  # expired rows that go with each revocation
-REMEMBERED = 1024  # verified tokens; about 2 MB
+DELETED_AT_ONCE = 10  # expired rows that each revocation deletes
+CACHE_SIZE = 1024  # verified tokens; about 2 MB
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _jws = jwt.PyJWS()
@@ -40,7 +40,7 @@ _encoder = json.JSONEncoder(separators=(",", ":"))
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token is made from: who logged in, for which scopes, and when (Unix time)."""
+    """The input of each claim: who logged in, for which scopes, and when (Unix time)."""
 
     login: Login
     scopes: tuple[str, ...]
@@ -49,7 +49,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim: what it says of a grant, and what that means to people."""
+    """A claim: how to compute its value, and what it means, for people."""
 
     value: Callable[[Grant], str | int]
     meaning: str
@@ -60,38 +60,39 @@ def _fingerprint_key(secret_key: str) -> bytes:
     return keys.derive(secret_key, "secret fingerprints")
 
 
-@lru_cache(maxsize=REMEMBERED)
+@lru_cache(maxsize=CACHE_SIZE)
 def _fingerprint(secret_key: str, stored_hash: str, generation: int) -> str:
-    """Return 96 bits, in base64url, that tell one stored hash and generation from the next.
+    """Return 96 bits, in base64url, that identify a stored hash and a generation.
 
-    Keyed, so that whoever reads a token learns nothing of the hash.
+    They are keyed, so a reader of the token learns nothing about the hash.
     """
     message = f"{generation} {stored_hash}".encode()
     digest = hmac.digest(_fingerprint_key(secret_key), message, hashlib.sha256)
     return base64.urlsafe_b64encode(digest[:12]).decode()
 
 
-# To add a claim, add a line. Only those of REQUIRED are demanded of tokens that are out.
+# To add a claim, add a line. Verification requires only those in REQUIRED, so existing tokens stay
+# good.
 CLAIMS = {
-    "iss": Claim(lambda _: settings.PUBLIC_URL, "Who issued it: this service."),
-    "sub": Claim(lambda grant: grant.login.client_id, "Whom it speaks for: the client itself."),
-    "client_id": Claim(lambda grant: grant.login.client_id, "Which client asked for it."),
+    "iss": Claim(lambda _: settings.PUBLIC_URL, "Issuer: this service."),
+    "sub": Claim(lambda grant: grant.login.client_id, "Subject: the client."),
+    "client_id": Claim(lambda grant: grant.login.client_id, "The client that requested it."),
     "aud": Claim(
         lambda _: settings.JWT_AUDIENCE,
-        "Who it is for: a service that finds another name here must refuse it.",
+        "Audience: a service that finds another name here must refuse the token.",
     ),
-    "scope": Claim(lambda grant: " ".join(grant.scopes), "What it allows."),
-    "iat": Claim(lambda grant: grant.issued_at, "When it was issued."),
+    "scope": Claim(lambda grant: " ".join(grant.scopes), "What the token allows."),
+    "iat": Claim(lambda grant: grant.issued_at, "When the token was issued."),
     "exp": Claim(
         lambda grant: grant.issued_at + LIFETIME,
-        "When it expires; from that second on it is refused.",
+        "When the token expires; it is refused from that second on.",
     ),
-    "jti": Claim(lambda _: secrets.token_hex(16), "Its own id, by which it can be revoked."),
+    "jti": Claim(lambda _: secrets.token_hex(16), "Token id, used to revoke it."),
     FINGERPRINT_CLAIM: Claim(
         lambda grant: _fingerprint(
             settings.SECRET_KEY, grant.login.secret_hash, grant.login.client.generation
         ),
-        "Which secret it was obtained with: when that secret goes, so does the token.",
+        "The secret it was obtained with. The token ends when that secret ends.",
     ),
 }
 REQUIRED_TEXTS = ("sub", "client_id", "jti", "scope", FINGERPRINT_CLAIM)
@@ -100,15 +101,15 @@ REQUIRED = {"iss", "aud", *REQUIRED_TEXTS, *REQUIRED_TIMES}
 
 
 class Backend(TokenBackend):
-    """SimpleJWT's backend, with the keys of `keys.py` and a header of our own.
+    """SimpleJWT's backend, with the keys of `keys.py`.
 
-    The header of every token we sign is one of a few known strings, so it is looked up and not
-    parsed: the key, and with it the algorithm, are never the token's choice (RFC 8725 §3.1), and
-    no `jku`, `x5u`, `jwk`, `x5c` or `crit` is ever read.
+    It looks the encoded header up among those of our keys and never parses it. So no token can
+    choose its key or algorithm (RFC 8725 §3.1), and `jku`, `x5u`, `jwk`, `x5c` and `crit` have no
+    effect.
     """
 
     def encode(self, payload: dict[str, Any]) -> str:
-        """Return the signed token. `jwt.encode`, which parses and writes the header, costs 5 %."""
+        """Return the signed token. `jwt.encode` would build the header anew, for 5 % CPU."""
         key = keys.signing_key()
         claims = _encoder.encode(payload).encode()
         signed = f"{key.header}.{keys.encode(claims)}"
@@ -122,12 +123,12 @@ class Backend(TokenBackend):
         return dict(_signed_claims(token, key))
 
 
-@lru_cache(maxsize=REMEMBERED)
+@lru_cache(maxsize=CACHE_SIZE)
 def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
-    """Verify what never changes about a token: its signature, and its claims but for the time.
+    """Verify what cannot change about a token: its signature and the form of its claims.
 
-    Remembered for each token and key; a forged token raises, and so is not. What may change is
-    asked anew: whether the key is still good, the token expired or revoked, the client active.
+    The result is cached per token and key. A forged token raises, so it is never cached. The
+    callers check what can change: the key, expiry, revocation and the client.
     """
     if not _COMPACT.fullmatch(token):
         raise TokenBackendError("The token is malformed.")
@@ -141,16 +142,16 @@ def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
     texts = [claims.get(name) for name in REQUIRED_TEXTS]
     if not all(isinstance(text, str) and text.isprintable() for text in texts):
         raise TokenBackendError("The token lacks a claim.")
-    if not all(type(claims.get(name)) is int for name in REQUIRED_TIMES):  # a bool is no time
-        raise TokenBackendError("The token lacks a time.")
+    if not all(type(claims.get(name)) is int for name in REQUIRED_TIMES):  # not a bool
+        raise TokenBackendError("The token lacks its issue or expiry time.")
     if not 0 <= claims["exp"] - claims["iat"] <= LIFETIME or not 0 <= claims["exp"] < 2**33:
-        raise TokenBackendError("The token's times make no sense.")
+        raise TokenBackendError("The token's times are out of range.")
     if claims.get("iss") != settings.PUBLIC_URL or claims.get("aud") != settings.JWT_AUDIENCE:
-        raise TokenBackendError("The token is from, or for, somebody else.")
+        raise TokenBackendError("The token has another issuer or audience.")
     if not claims["sub"] or claims["sub"] != claims["client_id"]:
         raise TokenBackendError("The token has no subject.")
     if not 0 < len(claims["jti"]) <= JTI_LENGTH:
-        raise TokenBackendError("The token cannot be told from others.")
+        raise TokenBackendError("The token has no usable id.")
     return MappingProxyType(claims)
 
 
@@ -165,16 +166,16 @@ class AccessToken(simplejwt.AccessToken):
         return _backend
 
     def verify(self) -> None:
-        """Refuse a token from the future too; the issuer's clock may be a little ahead of ours."""
+        """Also refuse a token issued in the future, except for a small difference of clocks."""
         super().verify()
         latest = self.current_time + keys.LEEWAY
         if self.payload["iat"] > latest.timestamp():
-            raise TokenError("The token is from the future.")
+            raise TokenError("The token was issued in the future.")
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A new token, with what the answer says of it (RFC 6749 §5.1)."""
+    """A new token and what the response says about it (RFC 6749 §5.1)."""
 
     text: str
     expires_in: int  # seconds
@@ -191,18 +192,18 @@ def issue(login: Login, scopes: tuple[str, ...]) -> IssuedToken:
 
 
 def read(text: str) -> AccessToken:
-    """Return the token that a text is, if we signed it for now and for us. Raises `TokenError`.
+    """Parse a token; check its signature, times, issuer and audience. Raises `TokenError`.
 
-    What became of its client and of itself since is asked by `verify`.
+    It makes no query for keys already loaded. `verify` also asks about the client and revocation.
     """
     return AccessToken(text)  # type: ignore[arg-type] # SimpleJWT takes text, and annotates a token
 
 
 def verify(text: str) -> AccessToken:
-    """Return the token that a text is, if it is good at this moment. Raises `TokenError`.
+    """Parse a token and check that it is good now. Raises `TokenError`.
 
-    Costs one query, which answers whether the client is active, the secret that the token was
-    obtained with still good, and the token not revoked.
+    One query tells whether the client is active, the token is not revoked, and the secret it was
+    obtained with is still good.
     """
     token = read(text)
     client = look_up_for_token(token["sub"], jti=token["jti"])
@@ -220,9 +221,9 @@ def verify(text: str) -> AccessToken:
 
 
 def inspect(text: str, login: Login) -> dict[str, Any] | None:
-    """Return what a token says, if it is good and the client may know (RFC 7662 §2.2).
+    """Return a token's claims, or `None` if it is bad or the client may not see it (RFC 7662 §2.2).
 
-    A client may look into its own tokens, and with scope `introspect` into anybody's.
+    A client may introspect its own tokens, and with the scope `introspect` all tokens.
     """
     try:
         token = verify(text)
@@ -234,14 +235,14 @@ def inspect(text: str, login: Login) -> dict[str, Any] | None:
 
 
 def public_claims(token: AccessToken) -> dict[str, Any]:
-    """Return what a token says to those it is for; the fingerprint is for us alone."""
+    """Return all claims but the fingerprint, which only this service uses."""
     return {name: value for name, value in token.payload.items() if name != FINGERPRINT_CLAIM}
 
 
 def revoke(text: str, login: Login) -> None:
-    """End a client's own token at the next request in every process (RFC 7009 §2.1).
+    """Revoke a client's own token, in every process from the next request on (RFC 7009 §2.1).
 
-    A token that is not good, or is somebody else's, is left alone.
+    Ignore a token that is not good or belongs to another client.
     """
     try:
         token = read(text)
@@ -251,13 +252,13 @@ def revoke(text: str, login: Login) -> None:
         return
     expires_at = datetime.fromtimestamp(token["exp"], UTC)
     RevokedToken.objects.get_or_create(jti=token["jti"], defaults={"expires_at": expires_at})
-    then = datetime.now(UTC) - keys.LEEWAY  # expired on every machine, also where a clock is behind
-    RevokedToken.objects.delete_some_expired(then, SWEPT_AT_ONCE)
+    then = datetime.now(UTC) - keys.LEEWAY  # by then expired on machines with a slow clock too
+    RevokedToken.objects.delete_some_expired(then, DELETED_AT_ONCE)
     audit.record("token_revoked", client=login.client_id, address=login.address, jti=token["jti"])
 
 
 def revoke_all(clients: QuerySet[Any]) -> None:
-    """End all tokens that clients have; their secrets go on to obtain new ones."""
+    """Revoke all tokens of these clients. Their secrets stay good and obtain new ones."""
     first = [TokenGeneration(client_id=pk, number=0) for pk in clients.values_list("pk", flat=True)]
     TokenGeneration.objects.bulk_create(first, batch_size=1000, ignore_conflicts=True)
     generations = TokenGeneration.objects.filter(client__in=clients.values("pk"))

@@ -1,4 +1,4 @@
-"""Which path is which view, in the order in which people and programs are shown them.
+"""The paths of the API, in the order in which pages and documents list them.
 
 API paths have no trailing slash, as in the walk-through.
 """

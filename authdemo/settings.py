@@ -1,8 +1,8 @@
-"""Settings. Environment variables are read here and nowhere else.
+"""Settings. Environment variables are read only here.
 
-`PUBLIC_URL` decides. While it is a loopback address, the service is *local* and needs no
-configuration. With any other host, https and a `SECRET_KEY` are required. Hosts, cookies, redirects
-and HSTS follow from it.
+With a loopback address as `PUBLIC_URL`, the service is *local* and needs no configuration. With any
+other host, https and a `SECRET_KEY` are required. Hosts, cookies, redirects and HSTS follow from
+`PUBLIC_URL`.
 """
 
 import ipaddress
@@ -24,8 +24,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 class Env(environ.Env):  # type: ignore[misc]
     """Refuses a value that begins with `$`.
 
-    django-environ takes it for the name of another variable. If that one is missing, it uses the
-    default: a typing error would make a public service a local one.
+    django-environ reads it as the name of another variable and falls back to the default. So a typo
+    would make a public service a local one.
     """
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
@@ -38,7 +38,7 @@ env = Env()
 
 
 def one_of(name: str, default: str, *choices: str) -> str:
-    """Read a variable that must be one of `choices`, in any case."""
+    """Read a variable that must be one of `choices`, in upper or lower case."""
     value: str = env.str(name, default)
     found = {choice.lower(): choice for choice in choices}.get(value.lower())
     if found is None:
@@ -47,7 +47,7 @@ def one_of(name: str, default: str, *choices: str) -> str:
 
 
 def rate(name: str, default: str) -> tuple[int, int]:
-    """Read a variable such as `10/minute`, and return a number and a time in seconds."""
+    """Read a rate such as `10/minute`. Return the number and the window in seconds."""
     value: str = env.str(name, default)
     form = re.fullmatch(r"([1-9][0-9]{0,8})/(second|minute|hour|day)", value)
     if not form:
@@ -57,7 +57,7 @@ def rate(name: str, default: str) -> tuple[int, int]:
 
 
 def duration(name: str, default: str) -> timedelta:
-    """Read a variable such as `90s`, `5m` or `1h`: a day at most."""
+    """Read a duration such as `90s`, `5m` or `1h`, at most a day."""
     value: str = env.str(name, default)
     form = re.fullmatch(r"([1-9][0-9]{0,4})([smh])", value)
     seconds = int(form[1]) * {"s": 1, "m": 60, "h": 60 * 60}[form[2]] if form else 0
@@ -67,7 +67,7 @@ def duration(name: str, default: str) -> timedelta:
 
 
 def boolean(name: str, *, default: bool) -> bool:
-    """Read a yes or a no. Anything else is an error, not a no."""
+    """Read a boolean. An unknown word is an error, not false."""
     value: str = env.str(name, str(default)).lower()
     if value in {"1", "true", "yes", "on"}:
         return True
@@ -133,9 +133,9 @@ TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
 
 
 def local_secret_key() -> str:
-    """Return the key in `.secret_key`; make it at the first start, readable by its owner only.
+    """Return the key in `.secret_key`. The first start creates it, readable by its owner only.
 
-    The file is linked into place when complete, so two processes that start at once read one key.
+    A complete file is linked into place, so processes that start together read the same key.
     """
     path = BASE_DIR / ".secret_key"
     if not path.exists():
@@ -145,7 +145,7 @@ def local_secret_key() -> str:
         try:
             os.link(draft, path)
         except FileExistsError:
-            pass  # another process was first; both use its key
+            pass  # another process was first; use its key
         finally:
             draft.unlink()
     return path.read_text()
@@ -154,7 +154,7 @@ def local_secret_key() -> str:
 def check_secret_key(name: str, key: str) -> str:
     if len(key) < 50 or len(set(key)) < 5 or key.startswith("django-insecure-"):
         raise ImproperlyConfigured(
-            f"{name} is too weak: 50 random characters or more, such as `python3 -c "
+            f"{name} is too weak. Use 50 random characters or more, such as `python3 -c "
             "'import secrets; print(secrets.token_urlsafe(64))'` prints."
         )
     return key
@@ -215,7 +215,7 @@ TEMPLATES = [
 ]
 USE_TZ = True
 TIME_ZONE = "UTC"
-APPEND_SLASH = False  # API paths have no trailing slash; the admin appends its own
+APPEND_SLASH = False  # API paths have no trailing slash; the admin appends it itself
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True  # no need for collectstatic
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # bytes; more than any request needs
@@ -224,7 +224,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # bytes; more than any request needs
 
 
 def database() -> dict[str, Any]:
-    """Parse `DATABASE_URL`: SQLite or PostgreSQL, each with what it needs to serve well."""
+    """Parse `DATABASE_URL` and add the options that SQLite or PostgreSQL needs."""
     url = env.str("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
     config: dict[str, Any] = {}
     if url.startswith(("sqlite://", "postgres://", "postgresql://")):
@@ -234,21 +234,21 @@ def database() -> dict[str, Any]:
         raise ImproperlyConfigured(
             "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
         )
-    # A thread keeps its connection, and checks it before each request.
+    # Each thread keeps its connection and checks it before each request.
     config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
     options = config.setdefault("OPTIONS", {})
     match config.get("ENGINE"):
         case "django.db.backends.sqlite3":
             config["ENGINE"] = "authdemo.sqlite3"
-            options["timeout"] = 3  # seconds that a writer waits for another
+            options["timeout"] = 3  # seconds that one writer waits for another
             options["transaction_mode"] = "IMMEDIATE"
             options["init_command"] = "PRAGMA synchronous=NORMAL"
         case "django.db.backends.postgresql":
             config["ENGINE"] = "authdemo.postgresql"
-            config["DISABLE_SERVER_SIDE_CURSORS"] = True  # PgBouncer would lose them
+            config["DISABLE_SERVER_SIDE_CURSORS"] = True  # they fail behind PgBouncer
             options["server_side_binding"] = True
             options.setdefault("connect_timeout", 3)  # seconds
-            # Probes keep an idle connection known to a firewall, or find out that it died.
+            # Probes keep a firewall from dropping an idle connection, or detect that it did.
             options.setdefault("keepalives_idle", 30)  # seconds
             options.setdefault("keepalives_interval", 5)  # seconds
             options.setdefault("keepalives_count", 3)
@@ -263,8 +263,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = [
     "api.hashers.ChosenSecretHasher",
     "api.hashers.GeneratedSecretHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # rows from other Django projects,
-    "django.contrib.auth.hashers.ScryptPasswordHasher",  # upgraded when they log in
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # for rows from other Django projects,
+    "django.contrib.auth.hashers.ScryptPasswordHasher",  # upgraded at their first login
 ]
 AUTHENTICATION_BACKENDS = ["api.authentication.GuardedBackend"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -284,12 +284,12 @@ JWT_ALGORITHM = one_of(
 )
 JWT_AUDIENCE = env.str("JWT_AUDIENCE", PUBLIC_URL)
 if not JWT_AUDIENCE:
-    raise ImproperlyConfigured("JWT_AUDIENCE must not be empty; leave it out for PUBLIC_URL.")
+    raise ImproperlyConfigured("JWT_AUDIENCE must not be empty. Unset it to use PUBLIC_URL.")
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": duration("ACCESS_TOKEN_LIFETIME", "5m"),
     "USER_ID_FIELD": "username",  # `sub` is the client id (RFC 9068 §2.2)
     "USER_ID_CLAIM": "sub",
-    "TOKEN_TYPE_CLAIM": None,  # the header's `typ` says what the token is (RFC 9068 §2.1)
+    "TOKEN_TYPE_CLAIM": None,  # the header's `typ` is the type (RFC 9068 §2.1)
 }
 ACCESS_TOKEN_COOKIE = "__Host-access_token" if IS_HTTPS else "access_token"
 REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
@@ -298,11 +298,11 @@ REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", 
 
 
 def redis_url() -> str:
-    """Read `REDIS_URL`, which may be empty. Connects to nothing."""
+    """Read and check `REDIS_URL`, which may be empty. It does not connect."""
     url: str = env.str("REDIS_URL", "")
     if not url:
         return url
-    from redis import ConnectionPool  # 7 MB that a process without Redis does not need
+    from redis import ConnectionPool  # 7 MB, only if needed
 
     try:
         ConnectionPool.from_url(url)
@@ -315,9 +315,9 @@ FAILED_LOGINS_PER_CLIENT = rate("FAILED_LOGINS_PER_CLIENT", "10/minute")
 FAILED_LOGINS_PER_ADDRESS = rate("FAILED_LOGINS_PER_ADDRESS", "100/minute")
 REGISTRATIONS_PER_ADDRESS = rate("REGISTRATIONS_PER_ADDRESS", "10/minute")
 REDIS_URL = redis_url()
-# At most a quarter of a process's threads wait for a slow hash. Granian reads the variable too.
+# At most a quarter of a process's threads wait for a slow hash. Granian also reads the variable.
 SLOW_HASH_QUEUE = max(1, number("GRANIAN_BLOCKING_THREADS", 8) // 4)
-WORKERS = number("GRANIAN_WORKERS", 1)  # granian reads it too; for a system check
+WORKERS = number("GRANIAN_WORKERS", 1)  # for a system check; Granian also reads it
 
 # API
 
@@ -329,14 +329,14 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "api.openapi.operations.AutoSchema",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.ContentNegotiation",
     "EXCEPTION_HANDLER": "api.exceptions.exception_handler",
-    "URL_FORMAT_OVERRIDE": None,  # the Accept header names the media type, not `?format=`
+    "URL_FORMAT_OVERRIDE": None,  # only the Accept header selects the media type
 }
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "TITLE": "authdemo",
     "DESCRIPTION": "Log in with client credentials, and get a signed access token.",
     "VERSION": "1.0",
-    "SORT_OPERATIONS": False,  # the order of `urls.py` is for people
+    "SORT_OPERATIONS": False,  # keep the order of `urls.py`, which is made for people
     "POSTPROCESSING_HOOKS": ["api.openapi.components.complete"],
 }
 
@@ -346,13 +346,13 @@ SESSION_ENGINE = "api.sessions"
 SESSION_COOKIE_AGE = 60 * 60  # seconds; a staff session is short
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
-if IS_HTTPS:  # no other host of the domain can set such a cookie
+if IS_HTTPS:  # no other host of the domain can set a `__Host-` cookie
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 CSRF_FAILURE_VIEW = "api.exceptions.csrf_refused"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_SSL_REDIRECT = IS_HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0
-# For an apex domain this speaks for the whole domain; off, `check --deploy` says so.
+# On an apex domain it covers all subdomains. If it is off, `check --deploy` warns.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = (
     boolean("HSTS_SUBDOMAINS", default=True) and SECURE_HSTS_SECONDS > 0
 )
@@ -367,10 +367,10 @@ if TRUSTED_PROXIES:
 
 LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
-# A stranger or an outage could flood the log through these. A logger's filters see only its own
-# lines, not those of the loggers below it, so each name is complete.
-REPETITIVE_LOGGERS = ("api.exceptions", "api.throttling", "authdemo.postgresql")
-QUOTING_LOGGERS = tuple(  # for requests that Django refuses, with a traceback
+# A stranger or an outage could flood the log through these. A logger's filters do not see the lines
+# of its child loggers, so each full name is listed.
+REPETITIVE_LOGGERS = ("api.credentials", "api.exceptions", "api.keys", "api.throttling")
+QUOTING_LOGGERS = tuple(  # Django logs these refusals with a traceback
     f"django.security.{name}"
     for name in ("DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent")
 )
@@ -398,7 +398,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        # Not the line that Django writes for each 4xx: a stranger could send 8 KiB of path in each.
+        # Without Django's line for each 4xx: a stranger could put 8 KiB of path into each.
         "django.request": {"level": "ERROR"},
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
         **{name: {"filters": [f"once_a_minute/{name}"]} for name in REPETITIVE_LOGGERS},

@@ -1,4 +1,4 @@
-"""Paths: the API at the top, the admin under /admin/. Errors outside both have the same shape."""
+"""Paths: the API at the root, the admin under /admin/. Errors elsewhere have the API's shape."""
 
 from django.contrib import admin
 from django.urls import path

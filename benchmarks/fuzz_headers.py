@@ -150,7 +150,19 @@ def cpu(pids: list[int]) -> float:
     return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
 
 
-def send(connection: http.client.HTTPConnection, pids: list[int], result: Result) -> None:
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    headers: dict[str, bytes]
+    body: bytes | None
+
+    def __str__(self) -> str:
+        headers = (f"{name}: {value[:40]!r} ({len(value)})" for name, value in self.headers.items())
+        return f"{self.method} {self.path[:60]} {', '.join(headers)}"
+
+
+def made_up() -> Request:
     method, path = random.choice(["GET", "GET", "POST"]), target()
     headers = {name: HEADERS[name]() for name in ("Accept", *random.sample(list(HEADERS), k=6))}
     if method == "POST" and random.random() < 0.2:
@@ -158,22 +170,18 @@ def send(connection: http.client.HTTPConnection, pids: list[int], result: Result
     headers = {name: value.strip() for name, value in headers.items()}
     headers.setdefault("Host", b"localhost")
     content = body(headers.get("Content-Type", b"")) if method == "POST" else None
+    return Request(method, path, headers, content)
+
+
+def send(
+    connection: http.client.HTTPConnection, request: Request, pids: list[int]
+) -> tuple[float, int | str]:
+    """Send a request, and return the seconds of CPU that it took and the status of the answer."""
     before = cpu(pids)
-    try:
-        connection.request(method, path, content, headers)
-        answer = connection.getresponse()
-        answer.read()
-    except (OSError, http.client.HTTPException):  # the server may hang up on a malformed request
-        connection.close()
-        result.statuses["hung up"] += 1
-        return
-    used = cpu(pids) - before
-    result.statuses[answer.status] += 1
-    if used > result.most_cpu:
-        result.most_cpu = used
-        result.slowest = f"{method} {path[:60]} " + ", ".join(
-            f"{name}: {value[:40]!r} ({len(value)})" for name, value in headers.items()
-        )
+    connection.request(request.method, request.path, request.body, request.headers)
+    answer = connection.getresponse()
+    answer.read()
+    return cpu(pids) - before, answer.status
 
 
 def fuzz(server: Server, seconds: float) -> Result:
@@ -181,7 +189,18 @@ def fuzz(server: Server, seconds: float) -> Result:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        send(connection, pids, result)
+        request = made_up()
+        try:
+            used, status = send(connection, request, pids)
+            for _ in range(2):  # once, the garbage collector may have run
+                if used > MOST_CPU:
+                    used = min(used, send(connection, request, pids)[0])
+        except (OSError, http.client.HTTPException):
+            connection.close()  # the server may hang up on a malformed request
+            status, used = "hung up", 0.0
+        result.statuses[status] += 1
+        if used > result.most_cpu:
+            result.most_cpu, result.slowest = used, str(request)
     return result
 
 

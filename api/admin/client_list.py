@@ -1,7 +1,7 @@
-"""How the list of a million clients stays quick, on both databases.
+"""Keep the list of a million clients fast, on both databases.
 
-It counts no further than anybody pages, and whatever it searches, filters or sorts by has an index
-that gives the rows in the order they are wanted in (migration 0002).
+It counts only the rows that can be paged through. Each search, filter and order has an index that
+returns the rows in the order of the list (migration 0002).
 """
 
 import sys
@@ -22,21 +22,21 @@ from django.utils.functional import cached_property
 from api import credentials
 from api.models import Client
 
-LISTED = 1000  # rows that can be paged through; whoever has more searches
+MAX_LISTED = 1000  # rows that can be paged through; beyond them, search
 _BYTE_ORDER = {"postgresql": "C", "sqlite": "BINARY"}
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts no further than it lists, so that the count costs no more than the list."""
+    """Stops counting at `MAX_LISTED`: a full count of a large table is slow."""
 
     @cached_property
     def count(self) -> int:
-        listed: Any = self.object_list[:LISTED]
+        listed: Any = self.object_list[:MAX_LISTED]
         return int(listed.count())
 
     @property
-    def is_cut(self) -> bool:
-        return self.count == LISTED
+    def is_truncated(self) -> bool:
+        return self.count == MAX_LISTED
 
 
 class ScopeFilter(SimpleListFilter):
@@ -79,15 +79,15 @@ class LastUsedFilter(SimpleListFilter):
 
 
 def ordering(parameters: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the order of the list: newest first, or in that of the index that is filtered by."""
+    """Return the order of the list: newest first, or by last use if filtered by it."""
     return ("-last_login", "-pk") if LastUsedFilter.parameter_name in parameters else ("-pk",)
 
 
 def search(queryset: QuerySet[Client], start: str) -> QuerySet[Client]:
-    """Keep the clients whose id starts with a text, or whose name does in any case.
+    """Select the clients whose id or name starts with a text. Names match in any case.
 
-    They are looked up as ranges of two indexes in byte order: SQLite's LIKE can't use an index, and
-    PostgreSQL's can't use one that is in the order of a language.
+    Each is a range of an index in byte order. SQLite's LIKE cannot use an index, and PostgreSQL's
+    LIKE cannot use one in the order of a language.
     """
     if not start:
         return queryset
@@ -99,5 +99,5 @@ def search(queryset: QuerySet[Client], start: str) -> QuerySet[Client]:
     ):
         keyed = queryset.alias(key=Collate(text, _BYTE_ORDER[connection.vendor]))
         found = keyed.filter(key__gte=lower, key__lt=upper).order_by("key")
-        matches.update(found.values_list("pk", flat=True)[:LISTED])
+        matches.update(found.values_list("pk", flat=True)[:MAX_LISTED])
     return queryset.filter(pk__in=matches)

@@ -1,9 +1,9 @@
-"""Clients and keys for people.
+"""The admin of clients.
 
-A plain secret is in the answer to the very request that made it, and nowhere else: that answer is
-no redirect, so that no message, session or URL has to carry the secret to the next page.
+A new secret is shown only in the response to the request that made it. There is no redirect, so no
+message, session or URL has to carry the secret to the next page.
 
-The list of clients is made for a million of them (see `client_list.py`).
+The list is fast for a million clients (see `client_list.py`).
 """
 
 import json
@@ -28,12 +28,12 @@ from django.utils import timezone
 from api import credentials, tokens
 from api.admin import client_list
 from api.admin.forms import ClientForm, RotationForm
-from api.admin.records import moment, record_change, switched_event
+from api.admin.records import activation_event, format_time, record_change
 from api.models import Client
 
 
-class Unprinted(str):
-    """A text that debug logs don't show: Django's print what a template was given, by `repr`."""
+class HiddenInLogs(str):
+    """A string that debug logs hide: Django logs the context of a template by `repr`."""
 
     __slots__ = ()
 
@@ -48,14 +48,14 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ("is_active", client_list.ScopeFilter, client_list.LastUsedFilter)
     search_fields = ("username", "first_name")
     search_help_text = (
-        f"The beginning of a client id or a name; at most {client_list.LISTED:,} are listed."
+        f"The beginning of a client id or a name; at most {client_list.MAX_LISTED:,} are listed."
     )
     sortable_by = ("client_id", "created")
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     paginator = client_list.BoundedPaginator
     actions = ("activate", "deactivate")
-    # "All" of a list that is cut would be more than anybody has seen.
+    # No "select all": a truncated list has more clients than it shows.
     actions_selection_counter = False
     readonly_fields = ("client_id", "last_used", "created", "previous_secret")
 
@@ -78,19 +78,19 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="last used")
     def last_used(self, client: Client) -> str:
-        return moment(client.last_login) if client.last_login else "never"
+        return format_time(client.last_login) if client.last_login else "never"
 
     @admin.display(description="created", ordering="pk")
     def created(self, client: Client) -> str:
-        return moment(client.date_joined)
+        return format_time(client.date_joined)
 
     @admin.display(description="previous secret")
     def previous_secret(self, client: Client) -> str:
         ends_at = credentials.grace_end(client)
-        return f"good until {moment(ends_at)}" if ends_at else "none is good"
+        return f"good until {format_time(ends_at)}" if ends_at else "none in its grace period"
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Filter by what the list offers; by `password__startswith` one could read a hash."""
+        """Allow only the filters of the list. `password__startswith` could reveal a hash."""
         return lookup in {"is_active__exact", "scope", "last_used"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
@@ -140,7 +140,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Offer one way to save: a new client's secret is what comes next, whatever was asked."""
+        """Offer only one save button, because the next page always shows the new secret."""
         context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -152,10 +152,10 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             record_change(request, "client_created", client=obj.username)
             return
         changed = set(form.changed_data)
-        # Only what was edited: a whole row would bring back a secret that has just been rotated.
+        # Save only the edited fields: a whole row would undo a rotation in the meantime.
         obj.save(update_fields=changed - {"groups"})
         if "is_active" in changed:
-            record_change(request, switched_event(to=obj.is_active), client=obj.username)
+            record_change(request, activation_event(active=obj.is_active), client=obj.username)
         if changed - {"is_active"}:
             record_change(request, "client_changed", client=obj.username)
 
@@ -176,14 +176,14 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.action(description="Activate selected clients", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
-        self._switch(request, queryset, to=True)
+        self._set_active(request, queryset, active=True)
 
     @admin.action(description="Deactivate selected clients", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
-        self._switch(request, queryset, to=False)
+        self._set_active(request, queryset, active=False)
 
     def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        client = self._demand(request, object_id, "api.rotate_secret")
+        client = self._get_client(request, object_id, "api.rotate_secret")
         form = RotationForm(
             request.POST or None, initial={"version": credentials.secret_version(client)}
         )
@@ -191,10 +191,10 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             try:
                 return self._rotate(request, client, form)
             except credentials.SecretChangedError as error:
-                messages.error(request, f"{error} Nothing was done now.")
+                messages.error(request, f"{error} It was not rotated again.")
                 return redirect("admin:api_client_rotate", object_id)
         ends_at = credentials.grace_end(client)
-        context = {"form": form, "grace_end": moment(ends_at) if ends_at else ""}
+        context = {"form": form, "grace_end": format_time(ends_at) if ends_at else ""}
         return self._render(request, "rotate", client, "Rotate secret", context)
 
     def _rotate(self, request: HttpRequest, client: Client, form: RotationForm) -> HttpResponse:
@@ -203,7 +203,9 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             secret = credentials.rotate_secret(
                 client, grace=grace, version=form.cleaned_data["version"]
             )
-            ends = f"good until {moment(timezone.now() + grace)}" if grace else "no longer good"
+            ends = (
+                f"good until {format_time(timezone.now() + grace)}" if grace else "no longer good"
+            )
             self.log_change(request, client, f"Rotated the secret; the old one is {ends}.")
         record_change(request, "secret_rotated", client=client.username)
         return self._show_once(
@@ -211,7 +213,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )
 
     def revoke_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        client = self._demand(request, object_id, "api.revoke_tokens")
+        client = self._get_client(request, object_id, "api.revoke_tokens")
         if request.method != "POST":
             return self._render(request, "revoke", client, "Revoke all tokens", {})
         with transaction.atomic():
@@ -221,8 +223,8 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         messages.success(request, f"All tokens of {client} are revoked.")
         return redirect("admin:api_client_change", object_id)
 
-    def _demand(self, request: HttpRequest, object_id: str, permission: str) -> Client:
-        """Return a client to somebody who may do that. Raises `PermissionDenied`, `Http404`."""
+    def _get_client(self, request: HttpRequest, object_id: str, permission: str) -> Client:
+        """Check the permission and return the client. Raises `PermissionDenied`, `Http404`."""
         if not (self.has_view_permission(request) and request.user.has_perm(permission)):
             raise PermissionDenied
         client: Client | None = self.get_object(request, unquote(object_id))
@@ -230,31 +232,33 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise Http404
         return client
 
-    def _switch(self, request: HttpRequest, queryset: QuerySet[Client], *, to: bool) -> None:
+    def _set_active(
+        self, request: HttpRequest, queryset: QuerySet[Client], *, active: bool
+    ) -> None:
         staff: Any = request.user.pk
         with transaction.atomic():
-            clients = queryset.filter(is_active=not to)
+            clients = queryset.filter(is_active=not active)
             switched = list(clients.select_for_update())
-            if not to:
-                tokens.revoke_all(clients)  # they would come back to life with the clients
-            clients.update(is_active=to)
-            message = "Activated." if to else "Deactivated."
+            if not active:
+                tokens.revoke_all(clients)  # or activating the clients would revive them
+            clients.update(is_active=active)
+            message = "Activated." if active else "Deactivated."
             LogEntry.objects.log_actions(staff, switched, CHANGE, message)
         for client in switched:
-            record_change(request, switched_event(to=to), client=client.username)
-        verb = "activated" if to else "deactivated"
+            record_change(request, activation_event(active=active), client=client.username)
+        verb = "activated" if active else "deactivated"
         messages.success(request, f"{len(switched)} of the selected clients were {verb}.")
 
     def _show_once(
         self, request: HttpRequest, client: Client, secret: str, title: str, note: str = ""
     ) -> HttpResponse:
-        """Show a secret, in the answer to the request that made it."""
+        """Show a new secret in the response to the request that made it."""
         body = json.dumps({"client_id": client.username, "client_secret": secret})
         curl = (
             "curl --header 'Content-Type: application/json' --request POST \\\n"
             f"  --data '{body}' \\\n  {settings.PUBLIC_URL}/login"
         )
-        context = {"secret": Unprinted(secret), "curl": Unprinted(curl), "note": note}
+        context = {"secret": HiddenInLogs(secret), "curl": HiddenInLogs(curl), "note": note}
         return self._render(request, "secret", client, title, context)
 
     def _render(

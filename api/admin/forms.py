@@ -1,4 +1,4 @@
-"""What staff may fill in about a client."""
+"""The forms for editing a client and for rotating its secret."""
 
 from django import forms
 from django.contrib.auth.models import Group
@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from api import credentials
 from api.models import Client
 
-GRACES = {"0": "now", "1": "in 1 hour", "24": "in 24 hours", "168": "in 7 days"}  # by hours
+GRACE_PERIODS = {"0": "now", "1": "in 1 hour", "24": "in 24 hours", "168": "in 7 days"}  # hours
 
 
 class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -16,13 +16,13 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("first_name", "is_active", "groups")
         labels = {"first_name": "Name", "groups": "Scopes"}
         help_texts = {
-            "first_name": "Who or what uses these credentials.",
+            "first_name": "Who or what uses this client.",
             "is_active": "An inactive client can't log in, and its tokens are refused at once.",
-            "groups": "What the client may ask for in a token.",
+            "groups": "What the client's tokens may allow.",
         }
 
     def clean_groups(self) -> QuerySet[Group]:
-        """Keep the client in the groups that are no scopes, and so were not on offer."""
+        """Keep the groups that are not scopes, which the form does not offer."""
         chosen = {group.pk for group in self.cleaned_data["groups"]}
         if self.instance.pk:
             current = self.instance.groups.all()
@@ -31,15 +31,15 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class RotationForm(forms.Form):
-    """When the old secret ends, and which one it is.
+    """The grace period, and the version of the secret to rotate.
 
-    A page that is sent twice, by a double click or a reload, would otherwise rotate twice: the
-    first new secret would never be seen, and the old one lose its grace.
+    The version prevents a second rotation by a double click or a reload. It would end the grace
+    period of the old secret, and nobody would see the first new secret.
     """
 
     grace = forms.ChoiceField(
         label="The old secret ends",
-        choices=list(GRACES.items()),
+        choices=list(GRACE_PERIODS.items()),
         widget=forms.RadioSelect,
         initial="24",
     )

@@ -1,4 +1,4 @@
-"""Signing keys for people: looked at and rotated."""
+"""The admin of signing keys: view and rotate them."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from api import keys
-from api.admin.records import moment, record_change
+from api.admin.records import format_time, record_change
 from api.models import SigningKey
 
 
 @admin.register(SigningKey)
 class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Keys are looked at and rotated; none is made, changed or deleted by hand."""
+    """Staff can view and rotate keys, but not add, change or delete one."""
 
     list_display = ("state", "algorithm", "created", "signs", "verifies", "kid")
     list_display_links = None
@@ -36,7 +36,7 @@ class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Offer no filter; by `private_jwk__startswith` one could read a key."""
+        """Allow no filter. `private_jwk__startswith` could reveal a key."""
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SigningKey]:
@@ -59,15 +59,15 @@ class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="created", ordering="created_at")
     def created(self, key: SigningKey) -> str:
-        return moment(key.created_at)
+        return format_time(key.created_at)
 
     @admin.display(description="signs from", ordering="signs_from")
     def signs(self, key: SigningKey) -> str:
-        return moment(key.signs_from)
+        return format_time(key.signs_from)
 
     @admin.display(description="verifies until", ordering="verifies_until")
     def verifies(self, key: SigningKey) -> str:
-        return moment(key.verifies_until) if key.verifies_until else "it is replaced"
+        return format_time(key.verifies_until) if key.verifies_until else "replaced"
 
     def get_urls(self) -> list[URLPattern]:
         rotate = self.admin_site.admin_view(self.rotate_view)
@@ -98,10 +98,12 @@ class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return TemplateResponse(request, "admin/api/signingkey/rotate.html", context)
         try:
             key = keys.rotate(immediately=immediately)
-        except (keys.RotationPendingError, keys.ForeignKeyError) as error:
+        except (keys.RotationPendingError, keys.UndecryptableKeyError) as error:
             messages.error(request, str(error))
         else:
-            self.log_addition(request, key, "Made; all others ended." if immediately else "Made.")
+            self.log_addition(
+                request, key, "Made; all other keys ended." if immediately else "Made."
+            )
             record_change(request, "key_rotated", kid=key.kid, algorithm=key.algorithm)
-            messages.success(request, f"Key {key.kid} signs from {moment(key.signs_from)}.")
+            messages.success(request, f"Key {key.kid} signs from {format_time(key.signs_from)}.")
         return redirect("admin:api_signingkey_changelist")

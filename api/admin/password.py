@@ -1,4 +1,4 @@
-"""The change of one's own password, under the guard of the sign-in."""
+"""Change one's own password, with the rate limits of the sign-in."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from api.authentication import check_person
 
 
 class GuardedPasswordChangeForm(PasswordChangeForm):
-    """Checks the old password as a sign-in does: a stolen session is no way to guess it."""
+    """Limits guesses of the old password, so a stolen session does not help to guess it."""
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -30,7 +30,7 @@ class GuardedPasswordChangeForm(PasswordChangeForm):
 
 
 class GuardedPasswordChangeView(PasswordChangeView):
-    """The admin's page for it, which `authdemo/urls.py` puts in the place of the stock one."""
+    """The admin's page for it. `authdemo/urls.py` replaces Django's page with it."""
 
     form_class = GuardedPasswordChangeForm
     success_url = reverse_lazy("admin:password_change_done")

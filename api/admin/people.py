@@ -1,6 +1,6 @@
-"""Staff and groups: Django's admins, on the audit log, and for people alone.
+"""The admin of staff and groups: Django's, with an audit log and without clients.
 
-A row of the user table is a client or staff, never both; clients have an admin of their own.
+A row of the user table is a client or staff, never both. Clients have their own admin.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from api.admin.records import record_change
 
 
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Writes an audit line for each change that Django's own history keeps."""
+    """Writes an audit line for each change that Django's history records."""
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
         return self._record(request, super().log_addition(request, obj, message), "added")
@@ -37,7 +37,7 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class StaffAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
-    """People who may use this site; somebody who is added here is staff from the beginning."""
+    """People who may use the admin. Everybody added here becomes staff."""
 
     list_display = ("username", "email", "first_name", "last_name", "is_active", "is_superuser")
     list_filter = ("is_superuser", "is_active", "groups")
@@ -56,7 +56,7 @@ class StaffAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         super().save_model(request, obj, form, change)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Filter by what the list offers; another lookup could be slow, or read a hash."""
+        """Allow only the filters of the list. Others could be slow or reveal a hash."""
         return lookup in {"is_superuser__exact", "is_active__exact", "groups__id__exact"}
 
 

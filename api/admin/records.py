@@ -1,4 +1,4 @@
-"""What the admin writes into the audit log, and how it shows a time."""
+"""Audit lines and time formats of the admin."""
 
 from datetime import datetime
 
@@ -14,9 +14,9 @@ def record_change(request: HttpRequest, event: str, **fields: str) -> None:
     audit.record(event, **fields, staff=staff, address=address)
 
 
-def switched_event(*, to: bool) -> str:
-    return "client_activated" if to else "client_deactivated"
+def activation_event(*, active: bool) -> str:
+    return "client_activated" if active else "client_deactivated"
 
 
-def moment(time: datetime) -> str:
+def format_time(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} {settings.TIME_ZONE}"

@@ -1,4 +1,4 @@
-"""What every method of client authentication offers."""
+"""The interface of a client authentication method."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -7,30 +7,30 @@ from api.credentials import Login
 
 
 class MalformedProofError(Exception):
-    """The request proves nothing, or tries to in several ways; the message says what is wrong."""
+    """The proof is malformed, or there is more than one. The message tells the caller."""
 
 
 class Proof(Protocol):
-    """What a client presented, read and not yet checked."""
+    """What a client presented: parsed, but not yet checked."""
 
     @property
     def client_ids(self) -> Sequence[str]:
-        """The client id of each guess: a header that can be read in two ways is two."""
+        """The client id of each guess. A header with two readings counts as two guesses."""
 
     @property
     def is_slow(self) -> bool:
         """Whether the check computes a slow hash."""
 
     def verify(self, address: str) -> Login:
-        """Return whom it belongs to, calling from `address`. Raises `BadCredentialsError`."""
+        """Return the login of the client at `address`. Raises `BadCredentialsError`."""
 
 
 class Method(Protocol):
-    """One method, which finds its proof in the Authorization header or in the parameters."""
+    """A method, whose proof is in the Authorization header or in the parameters."""
 
     @staticmethod
     def presents(authorization: str, parameters: Mapping[str, Any]) -> bool:
-        """Tell whether a request uses this method, well or badly."""
+        """Tell whether a request uses this method, even if the proof is malformed."""
 
     @staticmethod
     def read(authorization: str, parameters: Mapping[str, Any]) -> Proof:

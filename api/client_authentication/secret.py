@@ -1,4 +1,4 @@
-"""A secret, in a Basic header or in the body (RFC 6749 §2.3.1)."""
+"""Authenticate by a secret, in a Basic header or in the body (RFC 6749 §2.3.1)."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from api.hashers import is_generated
 from api.parameters import CLIENT_ID, CLIENT_SECRET, ParameterError
 
 MALFORMED = "The Basic credentials are malformed."
-TWO_WAYS = "The client authenticates in two ways at once."
+TWO_WAYS = "Use one client authentication method only, for one client."
 
 
 @dataclass(frozen=True, slots=True)
 class SecretProof:
-    """The (client id, secret) pairs that a request can mean; one of them has to be right."""
+    """The possible readings of a request, as (client id, secret). One of them must be right."""
 
     readings: Sequence[tuple[str, str]]
     is_staff: bool = False
@@ -69,10 +69,10 @@ class Post:
 
 
 def parse_basic(encoded: str) -> list[tuple[str, str]]:
-    """Return the (client id, secret) pairs that the credentials of a Basic header can mean.
+    """Return the possible readings of Basic credentials, as (client id, secret).
 
-    RFC 6749 §2.3.1 has both form-urlencoded first, and many clients do not encode them. Where the
-    two readings differ and both are possible, both are returned, the standard's first.
+    RFC 6749 §2.3.1 form-urlencodes both, but many clients do not. If the decoded and the plain
+    reading differ, both are returned, the decoded one first.
     Raises `MalformedProofError`.
     """
     try:

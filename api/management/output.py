@@ -1,4 +1,4 @@
-"""How a command shows a secret that nobody can read again."""
+"""Print a secret that cannot be shown again."""
 
 import json
 
@@ -6,14 +6,14 @@ from django.core.management.base import CommandError, OutputWrapper
 
 
 def print_credentials(stdout: OutputWrapper, **shown: str) -> None:
-    """Print credentials as one line of JSON; call this inside the transaction that makes them.
+    """Print credentials as one line of JSON. Call it inside the transaction that makes them.
 
-    Raises `CommandError`, which undoes them, where they cannot be printed.
+    If printing fails, it raises `CommandError`, which rolls the transaction back.
     """
     try:
         stdout.write(json.dumps(shown))
         stdout.flush()
     except OSError as error:
         raise CommandError(
-            f"Nothing is changed: the secret cannot be printed ({error})."
+            f"The secret cannot be printed ({error}). Nothing has changed."
         ) from error

@@ -1,13 +1,13 @@
 from django.db import migrations
 
-# Names and ids are searched in byte order. SQLite's indexes have it anyway, that of the unique
-# username included; PostgreSQL's are in the order of a language unless they are told.
+# Names and ids are searched in byte order. All SQLite indexes have it, also the one of the unique
+# username. PostgreSQL's have the order of a language unless COLLATE "C" is given.
 INDEXES = {
     "sqlite": {
         "api_client_name": "auth_user (UPPER(first_name))",
         "api_client_last_used": "auth_user (last_login, id)",
         "api_client_inactive": "auth_user (id) WHERE NOT is_active",
-        # It reads all members of a scope at once; PostgreSQL stops when the page is full.
+        # SQLite reads all members of a scope at once; PostgreSQL stops when the page is full.
         "api_client_scope": "auth_user_groups (group_id, user_id)",
     },
     "postgresql": {
@@ -20,7 +20,7 @@ INDEXES = {
 
 
 def create_indexes(apps, schema_editor):
-    """Django's user table has none for what the list of clients searches, filters and sorts by."""
+    """Create the indexes that the list of clients needs and Django's user table lacks."""
     for name, columns in INDEXES[schema_editor.connection.vendor].items():
         schema_editor.execute(f"CREATE INDEX {name} ON {columns}")
 

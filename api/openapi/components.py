@@ -142,6 +142,8 @@ def parameters(
 def complete(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
     """Add the above to a generated document (one of drf-spectacular's postprocessing hooks)."""
     components, shown = result["components"], examples()
+    for schema in components["schemas"].values():
+        _allow_blank(schema.get("properties", {}))
     components["schemas"] = dict(sorted((schemas() | components["schemas"]).items()))
     components["securitySchemes"] = deepcopy(SECURITY_SCHEMES)
     scopes = components["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]["scopes"]
@@ -157,6 +159,13 @@ def complete(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
         for required in (each.get("oauth2", []) for each in operation["security"]):
             scopes |= dict.fromkeys(required, f"Needed for {name}.")
     return result
+
+
+def _allow_blank(properties: dict[str, Any]) -> None:
+    """Correct drf-spectacular: of the two schemas of a text that may be blank, blank meets both."""
+    for schema in properties.values():
+        if "oneOf" in schema:
+            schema["anyOf"] = schema.pop("oneOf")
 
 
 def _show(content: dict[str, Any], examples: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from redis import Redis
 from rest_framework.test import APIClient
 
 from api import keys, tokens
-from api.credentials import create_client
+from api.credentials import check, create_client
 from api.models import Client
 from api.tests.support.chromium import chromium, watched_page
 from api.tests.support.server import Server, Service
@@ -72,6 +72,17 @@ def get_token(http: APIClient, credentials: dict[str, str]) -> Callable[[], str]
         return str(response.data["access_token"])
 
     return login
+
+
+@pytest.fixture
+def token_with(credentials: dict[str, str]) -> Callable[..., str]:
+    """Return a function that issues a token with these scopes, whichever the client has."""
+
+    def issue(*scopes: str) -> str:
+        login = check(credentials["client_id"], credentials["client_secret"], address="192.0.2.1")
+        return tokens.issue(login, scopes).text
+
+    return issue
 
 
 @pytest.fixture(scope="session")

@@ -157,7 +157,7 @@ def test_list_takes_as_many_queries_for_many_clients_as_for_few(admin: Browser) 
 def test_list_ends_at_its_bound_and_says_so(
     admin: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_list, "LISTED", 3)
+    monkeypatch.setattr(client_list, "MAX_LISTED", 3)
     for number in range(5):
         credentials_module.create_client(f"client-{number}")
     page = admin.get(LIST).content.decode()
@@ -222,7 +222,7 @@ def test_added_client_has_a_secret_that_its_page_alone_shows(
     assert re.fullmatch(r"[0-9a-f-]{36}", client.username)
     assert (client.first_name, client.is_active) == ("Billing", True)
     assert list(client.groups.all()) == [read]
-    assert "it will not be shown again" in response.content.decode()
+    assert "It is not shown again" in response.content.decode()
     assert logs_in(http, client.username, secret)
     assert audit_log[0] == (
         f'client_created client="{client.username}" staff="boss" address="127.0.0.1"'
@@ -315,7 +315,7 @@ def test_rotation_page_that_is_sent_twice_rotates_once(
     response = admin.post(page_of(client_row, "rotate"), data, follow=True)
     assert response.redirect_chain == [(page_of(client_row, "rotate"), 302)]
     assert [str(message) for message in response.context["messages"]] == [
-        "The secret of reporting has just been changed. Nothing was done now."
+        "The secret of reporting has just been changed. It was not rotated again."
     ]
     assert logs_in(http, "reporting", secret)
     assert logs_in(http, "reporting", credentials["client_secret"])
@@ -323,9 +323,9 @@ def test_rotation_page_that_is_sent_twice_rotates_once(
 
 
 def test_rotation_page_tells_which_secret_it_will_end(admin: Browser, client_row: Client) -> None:
-    warning = "It ends when you rotate"
+    warning = "If you rotate, it ends at once"
     assert warning not in admin.get(page_of(client_row, "rotate")).content.decode()
-    assert "none is good" in admin.get(page_of(client_row)).content.decode()
+    assert "none in its grace period" in admin.get(page_of(client_row)).content.decode()
     credentials_module.rotate_secret(client_row, grace=timedelta(hours=1))
     assert warning in admin.get(page_of(client_row, "rotate")).content.decode()
     assert "good until" in admin.get(page_of(client_row)).content.decode()

@@ -45,9 +45,9 @@ def test_remembered_tokens_are_bounded(
     first = get_token()
     tokens.verify(first)
     login = check(*credentials.values(), address="192.0.2.1")
-    for _ in range(tokens.REMEMBERED):
+    for _ in range(tokens.CACHE_SIZE):
         tokens.verify(tokens.issue(login, ()).text)
-    assert tokens._signed_claims.cache_info().currsize == tokens.REMEMBERED
+    assert tokens._signed_claims.cache_info().currsize == tokens.CACHE_SIZE
     verified.reset_mock()
     assert http.get("/private", headers=bearer(first)).status_code == 200
     assert verified.call_count == 1

@@ -13,23 +13,30 @@ from api.openapi.operations import document
 from api.tests.support.responses import bearer
 
 MEANING = "What the client pays for."
+AddClaim = Callable[[str | int], None]
 
 
 @pytest.fixture
-def add_claim(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def add_claim(monkeypatch: pytest.MonkeyPatch) -> AddClaim:
     """Return a function that adds the claim `plan`."""
-    plan = tokens.Claim(lambda grant: f"gold for {grant.login.client_id}", MEANING)
-    return lambda: monkeypatch.setitem(tokens.CLAIMS, "plan", plan)
+
+    def add(value: str | int) -> None:
+        monkeypatch.setitem(tokens.CLAIMS, "plan", tokens.Claim(lambda _: value, MEANING))
+
+    return add
 
 
+@pytest.mark.parametrize(("value", "json_type"), [("gold", "string"), (0, "integer")])
 def test_new_claim_is_one_line_and_refuses_no_token_that_is_out(
     http: APIClient,
     credentials: dict[str, str],
     get_token: Callable[[], str],
-    add_claim: Callable[[], None],
+    add_claim: AddClaim,
+    value: str | int,
+    json_type: str,
 ) -> None:
     old = get_token()
-    add_claim()
+    add_claim(value)
     new = get_token()
     schemas = document.__wrapped__()["components"]["schemas"]
 
@@ -43,21 +50,22 @@ def test_new_claim_is_one_line_and_refuses_no_token_that_is_out(
         return [private.json(), told.json()]
 
     assert [body.get("plan") for body in show(old)] == [None, None]
-    assert [body["plan"] for body in show(new)] == ["gold for reporting"] * 2
-    described = {"type": "string", "description": MEANING}
+    assert [body["plan"] for body in show(new)] == [value, value]
+    described = {"type": json_type, "description": MEANING}
     assert schemas["Private"]["properties"]["plan"] == described
     assert schemas["Introspection"]["oneOf"][0]["properties"]["plan"] == described
 
 
+@pytest.mark.parametrize("value", ["gold", 0])
 def test_token_page_explains_a_new_claim(
-    credentials: dict[str, str], add_claim: Callable[[], None]
+    credentials: dict[str, str], add_claim: AddClaim, value: str | int
 ) -> None:
-    add_claim()
+    add_claim(value)
     form = {"grant_type": "client_credentials", **credentials}
-    body = "&".join(f"{name}={value}" for name, value in form.items())
+    body = "&".join(f"{name}={text}" for name, text in form.items())
     page = Browser(headers={"Accept": "text/html"}).post(
         "/login", body, content_type="application/x-www-form-urlencoded"
     )
     text = page.content.decode()
-    assert "<code>gold for reporting</code>" in text
+    assert f"<code>{value}</code>" in text
     assert f"<td>{MEANING}</td>" in text

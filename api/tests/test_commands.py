@@ -101,7 +101,7 @@ def test_rotatesecret_prints_a_secret_and_leaves_the_old_one_its_grace(
 def test_rotatesecret_tells_of_the_secret_that_it_ends(
     credentials: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for told in ("", "The secret before the last one was still good, and has ended now.\n"):
+    for told in ("", "An older secret was still in its grace period; it has ended now.\n"):
         call_command("rotatesecret", credentials["client_id"], "--grace", "24h")
         assert capsys.readouterr().err == told
 
@@ -113,8 +113,8 @@ def test_rotatesecret_tells_of_the_secret_that_it_ends(
         (["boss", "--now"], "There is no client 'boss'."),
         (["reporting"], "one of the arguments --grace --now is required"),
         (["reporting", "--now", "--grace", "1h"], "not allowed with argument"),
-        (["reporting", "--grace", "soon"], "'soon' is no duration such as 30m, 24h or 7d"),
-        (["reporting", "--grace", "0h"], "is no duration"),
+        (["reporting", "--grace", "soon"], "'soon' is not a duration such as 30m, 24h or 7d"),
+        (["reporting", "--grace", "0h"], "is not a duration"),
         (["reporting", "--grace", "-1h"], "expected one argument"),
     ],
 )

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.urls import path
@@ -12,8 +11,6 @@ from rest_framework.response import Response
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
-from api import tokens
-from api.credentials import check
 from api.endpoints import endpoints
 from api.openapi.operations import document
 from api.permissions import HasScope
@@ -23,14 +20,14 @@ from authdemo import urls as project_urls
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
 
 
-class ReportView(APIView):
-    """Reports, for clients with a scope."""
+class TrialView(APIView):
+    """A view that somebody adds."""
 
     permission_classes = (HasScope,)
-    required_scopes = ("reports",)
+    required_scopes = ("trial",)
 
     def get(self, request: Request) -> Response:
-        return Response({"reports": []})
+        return Response({"trial": []})
 
 
 class UnfinishedView(APIView):
@@ -39,7 +36,7 @@ class UnfinishedView(APIView):
 
 urlpatterns = [
     *project_urls.urlpatterns,
-    path("reports", ReportView.as_view(), name="reports"),
+    path("trial", TrialView.as_view(), name="trial"),
     path("unfinished", UnfinishedView.as_view()),
 ]
 
@@ -78,7 +75,7 @@ def test_endpoints_have_all_they_need() -> None:
 @pytest.mark.urls(__name__)
 def test_what_an_endpoint_lacks_is_said() -> None:
     assert list(complaints()) == [
-        "README.md: add `/reports` with GET to the table under Endpoints.",
+        "README.md: add `/trial` with GET to the table under Endpoints.",
         "urls.py: give the path `/unfinished` a name; the root lists it by that.",
         "UnfinishedView: add a docstring; pages and OpenAPI show its first line as the purpose.",
         "UnfinishedView: name the scopes that `HasScope` asks for in `required_scopes`.",
@@ -86,40 +83,31 @@ def test_what_an_endpoint_lacks_is_said() -> None:
     ]
 
 
-@pytest.fixture
-def get(http: APIClient, credentials: dict[str, str]) -> Callable[..., Any]:
-    """Return a function that gets the reports with a token of these scopes."""
-
-    def get(*scopes: str) -> Any:
-        login = check(credentials["client_id"], credentials["client_secret"], address="192.0.2.1")
-        return http.get("/reports", headers=bearer(tokens.issue(login, scopes).text))
-
-    return get
-
-
 @pytest.mark.urls(__name__)
-def test_new_view_is_one_class_and_one_path(http: APIClient, get: Callable[..., Any]) -> None:
-    response = get("reports")
-    assert (response.status_code, response.json()) == (200, {"reports": []})
+def test_new_view_is_one_class_and_one_path(
+    http: APIClient, token_with: Callable[..., str]
+) -> None:
+    response = http.get("/trial", headers=bearer(token_with("trial")))
+    assert (response.status_code, response.json()) == (200, {"trial": []})
     assert response["Cache-Control"] == "no-store"
-    assert http.get("/").json()["reports"] == "http://testserver/reports"
+    assert http.get("/").json()["trial"] == "http://testserver/trial"
     page = http.get("/", headers={"Accept": "text/html"}).content.decode()
-    assert '<a href="/reports">/reports</a>' in page
-    assert "Reports, for clients with a scope." in page
+    assert '<a href="/trial">/trial</a>' in page
+    assert "A view that somebody adds." in page
 
 
 @pytest.mark.urls(__name__)
-def test_new_view_is_documented(http: APIClient, get: Callable[..., Any]) -> None:
-    operation = document.__wrapped__()["paths"]["/reports"]["get"]
+def test_new_view_is_documented(http: APIClient, token_with: Callable[..., str]) -> None:
+    operation = document.__wrapped__()["paths"]["/trial"]["get"]
     responses = operation.pop("responses")
     assert operation == {
-        "operationId": "reports",
-        "summary": "Reports, for clients with a scope",
+        "operationId": "trial",
+        "summary": "A view that somebody adds",
         "tags": ["Test endpoints"],
-        "security": [{"bearer": []}, {"oauth2": ["reports"]}],
+        "security": [{"bearer": []}, {"oauth2": ["trial"]}],
     }
     assert {status: described["description"] for status, described in responses.items()} == {
-        "200": "Reports, for clients with a scope",
+        "200": "A view that somebody adds",
         "400": "invalid_request",
         "401": "invalid_token",
         "403": "insufficient_scope or missing_token",
@@ -128,6 +116,7 @@ def test_new_view_is_documented(http: APIClient, get: Callable[..., Any]) -> Non
     }
     refused = responses["403"]
     shown = refused["content"]["application/json"]["examples"]
-    assert get("other").json() == shown["insufficient_scope"]["value"]
-    assert http.get("/reports").json() == shown["missing_token"]["value"]
+    response = http.get("/trial", headers=bearer(token_with("other")))
+    assert response.json() == shown["insufficient_scope"]["value"]
+    assert http.get("/trial").json() == shown["missing_token"]["value"]
     assert refused["headers"].keys() == {"Cache-Control", "WWW-Authenticate"}

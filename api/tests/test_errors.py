@@ -13,7 +13,7 @@ from api.models import Client, SigningKey
 from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
 
 UNCACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-MALFORMED = "The request body could not be understood."
+MALFORMED = "The request body could not be parsed."
 ENDPOINTS = ["/login", "/register", "/introspect", "/revoke"]
 
 
@@ -41,10 +41,10 @@ def test_token_without_the_scope_is_403(
 ) -> None:
     settings.REGISTRATION = "closed"
     response = http.post("/register", {}, format="json", headers=bearer(get_token()))
-    assert_error(response, 403, "insufficient_scope", "The access token lacks a scope.")
+    assert_error(response, 403, "insufficient_scope", "The access token lacks a required scope.")
     assert response["WWW-Authenticate"] == (
         'Bearer realm="authdemo", error="insufficient_scope", '
-        'error_description="The access token lacks a scope.", scope="register"'
+        'error_description="The access token lacks a required scope.", scope="register"'
     )
 
 
@@ -101,7 +101,7 @@ def test_foreign_grant_type_is_400(http: APIClient, credentials: dict[str, str])
 
 def test_scope_of_somebody_else_is_400(http: APIClient, credentials: dict[str, str]) -> None:
     response = http.post("/login", credentials | {"scope": "read admin"}, format="json")
-    description = "The client does not have the scope it asked for."
+    description = "The client does not have the requested scope."
     assert_error(response, 400, "invalid_scope", description)
     assert_uncached(response)
 
@@ -151,7 +151,7 @@ def test_body_of_64_kib_is_read(http: APIClient, credentials: dict[str, str]) ->
 )
 def test_other_media_types_are_415(http: APIClient, path: str, media_type: str) -> None:
     response = http.generic("POST", path, "{}", content_type=media_type)
-    description = "The body's media type is not supported here."
+    description = "Send the body as JSON or as a form; no other media type is supported."
     assert_error(response, 415, "invalid_request", description)
 
 
@@ -173,7 +173,12 @@ def test_other_methods_are_405_and_told_which_are_allowed(
     http: APIClient, method: str, path: str, allowed: str
 ) -> None:
     response = http.generic(method, path)
-    assert_error(response, 405, "invalid_request", "This method is not allowed here.")
+    assert_error(
+        response,
+        405,
+        "invalid_request",
+        "This path does not support the method; see the Allow header.",
+    )
     assert response["Allow"] == allowed
 
 
@@ -196,7 +201,7 @@ def test_foreign_host_is_400(http: APIClient, host: str) -> None:
 
 def test_accept_that_nothing_here_satisfies_is_406(http: APIClient) -> None:
     response = http.get("/public", headers={"Accept": "text/csv"})
-    description = "No media type that the Accept header names is on offer."
+    description = "No media type in the Accept header is available here."
     assert_error(response, 406, "invalid_request", description)
 
 
@@ -278,10 +283,14 @@ def test_field_that_is_no_text_is_malformed(
         pytest.param(b'{"a":' * 5000 + b"1" + b"}" * 5000, MALFORMED, id="5000-objects"),
         pytest.param(b"[" * 60_000, MALFORMED, id="60000-arrays"),
         pytest.param(
-            b'{"token": "a", "token": "a"}', "A parameter is given twice.", id="given-twice"
+            b'{"token": "a", "token": "a"}',
+            "A parameter is repeated; send each one once.",
+            id="given-twice",
         ),
         pytest.param(
-            b'{"x": {"y": 1, "y": 2}}', "A parameter is given twice.", id="given-twice-inside"
+            b'{"x": {"y": 1, "y": 2}}',
+            "A parameter is repeated; send each one once.",
+            id="given-twice-inside",
         ),
     ],
 )
@@ -309,8 +318,12 @@ def test_100000_arrays_are_413(http: APIClient, path: str) -> None:
         pytest.param(b"client_id=\xff", MALFORMED, id="not-utf-8"),
         pytest.param(b"client_id=%ed%a0%80", MALFORMED, id="surrogate"),
         pytest.param(b"&".join(b"%d=" % i for i in range(101)), MALFORMED, id="101-parameters"),
-        pytest.param(b"token=a&token=a", "A parameter is given twice.", id="given-twice"),
-        pytest.param(b"x=a&x=", "A parameter is given twice.", id="unknown-given-twice"),
+        pytest.param(
+            b"token=a&token=a", "A parameter is repeated; send each one once.", id="given-twice"
+        ),
+        pytest.param(
+            b"x=a&x=", "A parameter is repeated; send each one once.", id="unknown-given-twice"
+        ),
     ],
 )
 def test_form_that_is_no_list_of_parameters_is_400(
@@ -429,7 +442,7 @@ def test_accept_header_that_takes_json_gets_json(
 )
 def test_accept_header_that_says_nothing_is_406(http: APIClient, accept: str) -> None:
     response = http.get("/public", headers={"Accept": accept})
-    description = "No media type that the Accept header names is on offer."
+    description = "No media type in the Accept header is available here."
     assert_error(response, 406, "invalid_request", description)
 
 

@@ -47,19 +47,9 @@ def test_own_token_is_told_in_full(
 ) -> None:
     token = get_token()
     claims = jwt.decode(token, options={"verify_signature": False})
+    del claims["secret_fp"]  # for us alone
     told = introspect(http, credentials, token)
-    assert told == {
-        "active": True,
-        "token_type": "Bearer",
-        "iss": "http://localhost:8000",
-        "aud": "http://localhost:8000",
-        "sub": "reporting",
-        "client_id": "reporting",
-        "scope": "read write",
-        "iat": claims["iat"],
-        "exp": claims["exp"],
-        "jti": claims["jti"],
-    }
+    assert told == {"active": True, "token_type": "Bearer", **claims}
 
 
 def test_token_of_another_is_told_with_the_scope_introspect_alone(
@@ -218,7 +208,7 @@ def test_each_revocation_takes_some_expired_ones_away(
     then = timezone.now() - timedelta(minutes=1)
     RevokedToken.objects.bulk_create(
         RevokedToken(jti=f"old-{number}", expires_at=then)
-        for number in range(tokens.SWEPT_AT_ONCE + 2)
+        for number in range(tokens.DELETED_AT_ONCE + 2)
     )
     token = get_token()
     for left in (2, 0):

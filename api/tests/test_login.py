@@ -20,7 +20,7 @@ from api.tokens import LIFETIME
 
 FORM = "application/x-www-form-urlencoded"
 GRANT = {"grant_type": "client_credentials"}
-TWO_WAYS = "The client authenticates in two ways at once."
+TWO_WAYS = "Use one client authentication method only, for one client."
 Post = Callable[..., Any]
 
 GRANT_TYPE_REQUIRED = "grant_type is required unless the body is application/json."
@@ -184,7 +184,12 @@ def test_credentials_in_the_url_are_400(
 ) -> None:
     parameters = GRANT | credentials | {"token": "t"}
     response = post_form(parameters, f"{path}?{name}={value}")
-    assert_error(response, 400, "invalid_request", "Credentials do not belong in the URL.")
+    assert_error(
+        response,
+        400,
+        "invalid_request",
+        "Send credentials in a header or in the body, not in the URL.",
+    )
 
 
 def test_parameters_in_the_url_are_not_those_of_the_request(
@@ -247,7 +252,7 @@ def test_scope_that_is_not_the_clients_is_refused(
     post_form: Post, credentials: dict[str, str], asked: str
 ) -> None:
     response = post_form(GRANT | credentials | {"scope": asked})
-    description = "The client does not have the scope it asked for."
+    description = "The client does not have the requested scope."
     assert_error(response, 400, "invalid_scope", description)
 
 

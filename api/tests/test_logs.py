@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from logging.config import DictConfigurator
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.conf import settings
 from django.db import OperationalError
 from rest_framework.test import APIClient
 
+from api import audit
 from api.tests.test_audit import HOSTILE
 from authdemo.logs import MINUTE, MOST_TEXTS, OnceAMinuteFilter
 
@@ -80,6 +82,14 @@ def test_texts_that_a_stranger_varies_fill_neither_the_log_nor_memory(log: Any) 
     assert log("foreign host", MINUTE)[MOST_TEXTS:] == [
         f"foreign host ({2 * MOST_TEXTS} lines were held back)"
     ]
+
+
+def test_every_logger_of_ours_but_the_audit_is_under_the_filter() -> None:
+    modules = [module for name, module in sys.modules.items() if name.startswith("api.")]
+    loggers = {getattr(module, "logger", None) for module in modules} - {None, audit.logger}
+    assert {logger.name for logger in loggers if logger} == {*settings.REPETITIVE_LOGGERS}
+    for name in settings.REPETITIVE_LOGGERS:
+        assert any(isinstance(one, OnceAMinuteFilter) for one in logging.getLogger(name).filters)
 
 
 def test_foreign_host_is_named_once_and_briefly(

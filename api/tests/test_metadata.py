@@ -1,5 +1,6 @@
 """What the service says of itself (RFC 8414), and that every word of it is true."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -9,6 +10,7 @@ import pytest
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from api.endpoints import endpoints
 from api.tests.support.responses import basic, bearer
 
 FORM = "application/x-www-form-urlencoded"
@@ -88,9 +90,11 @@ def test_registration_endpoint_registers(
     assert http.post(path, {}, format="json").status_code == 201
 
 
-def test_root_leads_everywhere(http: APIClient, get_token: Callable[[], str]) -> None:
+def test_root_leads_everywhere(http: APIClient, token_with: Callable[..., str]) -> None:
+    asked = (getattr(entry.view_class, "required_scopes", ()) for entry in endpoints())
+    headers = bearer(token_with(*itertools.chain(*asked)))
     links = http.get("/").json()
     assert {"public", "login", "private", "register", "introspect", "revoke"} <= links.keys()
     for link in links.values():
-        status = http.get(urlsplit(link).path, headers=bearer(get_token())).status_code
+        status = http.get(urlsplit(link).path, headers=headers).status_code
         assert status in {200, 405}, link

@@ -199,8 +199,8 @@ def test_staff_are_no_clients_and_clients_no_staff(
     form = {"username": credentials["client_id"], "password": credentials["client_secret"]}
     assert http.post("/admin/login/", form).status_code == 200  # the form once more
     assert [record.getMessage() for record in caplog.records] == [
-        'login_failed client="boss" address="127.0.0.1" reason="staff, and no client"',
-        'login_failed client="superuser" address="127.0.0.1" reason="staff, and no client"',
+        'login_failed client="boss" address="127.0.0.1" reason="staff, not a client"',
+        'login_failed client="superuser" address="127.0.0.1" reason="staff, not a client"',
         'sign_in_failed client="reporting" address="127.0.0.1" reason="not staff"',
     ]
 

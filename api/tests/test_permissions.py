@@ -10,8 +10,6 @@ from rest_framework.response import Response
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
-from api import tokens
-from api.credentials import check
 from api.permissions import HasScope
 from api.tests.support.responses import assert_error, assert_refused_token, bearer
 
@@ -39,14 +37,9 @@ urlpatterns = [path("report", ReportView.as_view()), path("default", DefaultView
 
 
 @pytest.fixture
-def get(http: APIClient, credentials: dict[str, str]) -> Callable[..., Any]:
+def get(http: APIClient, token_with: Callable[..., str]) -> Callable[..., Any]:
     """Return a function that calls a view with a token of these scopes."""
-
-    def get(url: str, *scopes: str) -> Any:
-        login = check(credentials["client_id"], credentials["client_secret"], address="192.0.2.1")
-        return http.get(url, headers=bearer(tokens.issue(login, scopes).text))
-
-    return get
+    return lambda url, *scopes: http.get(url, headers=bearer(token_with(*scopes)))
 
 
 @pytest.mark.parametrize("scopes", [("read", "report"), ("other", "report", "read")])
@@ -60,7 +53,7 @@ def test_token_that_lacks_one_is_told_which_are_required(
     get: Callable[..., Any], scopes: tuple[str, ...]
 ) -> None:
     response = get("/report", *scopes)
-    assert_error(response, 403, "insufficient_scope", "The access token lacks a scope.")
+    assert_error(response, 403, "insufficient_scope", "The access token lacks a required scope.")
     assert response["WWW-Authenticate"].endswith('scope="read report"')
 
 

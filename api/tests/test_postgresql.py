@@ -132,7 +132,7 @@ def test_names_that_do_not_last_are_given_up(how: str) -> None:
     echo()
     execute(how)
     assert echo() == [{"one": "a!", "two": "B"}]
-    assert not connection.connection.statements.are_kept
+    assert not connection.connection.statements.use_names
     assert echo() == [{"one": "a!", "two": "B"}]
 
 
@@ -142,7 +142,7 @@ def test_name_that_is_taken_is_given_up() -> None:
     connection.close()
     execute(f"PREPARE {name} AS SELECT 'somebody else'")
     assert echo() == [{"one": "a!", "two": "B"}]
-    assert not connection.connection.statements.are_kept
+    assert not connection.connection.statements.use_names
     assert echo() == [{"one": "a!", "two": "B"}]
 
 

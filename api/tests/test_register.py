@@ -152,7 +152,7 @@ def test_closed_registration_needs_a_token_with_the_scope(
     assert_error(response, 403, "missing_token", description)
     assert response["WWW-Authenticate"] == 'Bearer realm="authdemo"'
     response = register(http, login("read"))
-    assert_error(response, 403, "insufficient_scope", "The access token lacks a scope.")
+    assert_error(response, 403, "insufficient_scope", "The access token lacks a required scope.")
     assert register(http, login("register")).status_code == 201
 
 

@@ -2,7 +2,6 @@
 that the document has for it, and the answer is held against the document.
 """
 
-import base64
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +16,7 @@ from rest_framework.test import APIClient
 
 from api import keys
 from api.openapi.operations import document
+from api.tests.support.responses import basic, bearer
 
 Spoil = Callable[[dict[str, Any], int], dict[str, Any]]
 WRONG = "Basic Zm9vOm5vdCBiYXI="
@@ -42,18 +42,28 @@ class Broken:
 
 
 @pytest.fixture
-def well_formed(credentials: dict[str, str], get_token: Callable[[], str]) -> dict[str, Any]:
-    """What makes each operation succeed, where that takes more than to call it."""
-    token = get_token()
-    text = f"{credentials['client_id']}:{credentials['client_secret']}"
-    basic = {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
-    return {
-        "login": {"data": {"grant_type": "client_credentials"}, "headers": basic},
-        "introspect": {"data": {"token": token}, "headers": basic},
-        "revoke": {"data": {"token": token}, "headers": basic},
-        "register": {"data": {"client_name": "Billing"}},
-        "private": {"headers": {"Authorization": f"Bearer {token}"}},
+def well_formed(
+    credentials: dict[str, str], token_with: Callable[..., str]
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return a function that says what makes an operation succeed."""
+    token = token_with()
+    bodies = {
+        "login": {"grant_type": "client_credentials"},
+        "introspect": {"token": token},
+        "revoke": {"token": token},
+        "register": {"client_name": "Billing"},
     }
+
+    def well_formed(operation: dict[str, Any]) -> dict[str, Any]:
+        schemes = {name: scopes for way in operation["security"] for name, scopes in way.items()}
+        headers = {}
+        if "client_secret_basic" in schemes:
+            headers = basic(**credentials)
+        elif {} not in operation["security"]:
+            headers = bearer(token_with(*schemes["oauth2"]))
+        return {"headers": headers, "data": bodies.get(operation["operationId"])}
+
+    return well_formed
 
 
 @pytest.fixture
@@ -104,7 +114,7 @@ def spoil(
 )
 def test_answer_is_as_documented(
     http: APIClient,
-    well_formed: dict[str, Any],
+    well_formed: Callable[[dict[str, Any]], dict[str, Any]],
     spoil: Spoil,
     path: str,
     method: str,
@@ -112,7 +122,7 @@ def test_answer_is_as_documented(
     code: str,
 ) -> None:
     status, documented = int(code), operation["responses"][code]
-    request = well_formed.get(operation["operationId"], {}) | spoil(operation, status)
+    request = well_formed(operation) | spoil(operation, status)
     if isinstance(request.get("data"), dict):
         request["format"] = "json"
     response = getattr(http, method)(path, **request)
@@ -139,6 +149,12 @@ def test_document_follows_the_registration_policy(http: APIClient, settings: Set
     refused = operation["responses"]["403"]
     assert refused["description"] == "access_denied or insufficient_scope or missing_token"
     assert http.post("/register").json()["error"] == "missing_token"
+
+
+def test_blank_metadata_is_accepted_as_documented(http: APIClient, db: None) -> None:
+    blank = {"client_name": "", "scope": ""}
+    validate(blank, document()["components"]["schemas"]["Registration"])
+    assert http.post("/register", blank, format="json").status_code == 201
 
 
 def test_examples_are_as_documented() -> None:
@@ -184,7 +200,7 @@ def test_docs_page_refuses_in_the_one_shape(http: APIClient, method: str) -> Non
     assert response.status_code == 405
     assert response.json() == {
         "error": "invalid_request",
-        "error_description": "This method is not allowed here.",
+        "error_description": "This path does not support the method; see the Allow header.",
     }
 
 

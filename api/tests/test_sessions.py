@@ -10,7 +10,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client as Browser
 from django.utils import timezone
 
-from api.sessions import SWEPT_AT_ONCE, SessionStore
+from api.sessions import DELETED_AT_ONCE, SessionStore
 
 COOKIE = settings.SESSION_COOKIE_NAME
 PASSWORD = "a good password"
@@ -81,7 +81,7 @@ def test_new_session_takes_some_expired_ones_away(browser: Browser) -> None:
     then = timezone.now() - timedelta(days=1)
     Session.objects.bulk_create(
         Session(session_key=f"old-{number}", session_data="", expire_date=then)
-        for number in range(SWEPT_AT_ONCE + 2)
+        for number in range(DELETED_AT_ONCE + 2)
     )
     SessionStore().create()
     assert Session.objects.filter(expire_date=then).count() == 2

@@ -21,7 +21,7 @@ KEY = "Zm9yIHRlc3RzLCBhbmQgZm9yIG5vdGhpbmcgZWxzZSBhdCBhbGw_"
 PUBLIC = {"PUBLIC_URL": "https://auth.example.com", "SECRET_KEY": KEY}
 ORIGIN = "PUBLIC_URL must be an http or https origin such as 'https://auth.example.com'."
 WEAK = (
-    "{} is too weak: 50 random characters or more, such as `python3 -c "
+    "{} is too weak. Use 50 random characters or more, such as `python3 -c "
     "'import secrets; print(secrets.token_urlsafe(64))'` prints."
 )
 DATABASE = "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
@@ -138,7 +138,7 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
             "PS512, ES256, ES384, ES512, EdDSA, not 'none'.",
         ),
         refused(
-            {"JWT_AUDIENCE": ""}, "JWT_AUDIENCE must not be empty; leave it out for PUBLIC_URL."
+            {"JWT_AUDIENCE": ""}, "JWT_AUDIENCE must not be empty. Unset it to use PUBLIC_URL."
         ),
         refused({"REGISTRATION": "yes"}, "REGISTRATION must be one of open, closed, not 'yes'."),
         rate("FAILED_LOGINS_PER_CLIENT", "10/minute", "many"),

@@ -95,7 +95,7 @@ def test_failures_are_forgotten_after_a_minute(
 
 
 def test_networks_that_failed_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slow_hashes, "MAX_REMEMBERED", 2)
+    monkeypatch.setattr(slow_hashes, "MAX_FAILED_NETWORKS", 2)
     queue = SlowHashQueue(SIZE)
     for network in ("a", "b", "a", "c"):
         queue.note_failure(network)

@@ -337,7 +337,7 @@ import api.throttling.redis
 from api.throttling import slow_hashes
 from api.throttling.guard import TooManyFailuresError, guard
 api.throttling.redis.TIMEOUT = 60  # an overloaded machine is another subject
-slow_hashes.MAX_OF_ONE_NETWORK = 50
+slow_hashes.MAX_PER_NETWORK = 50
 
 def guess(_):
     try:

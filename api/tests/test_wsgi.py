@@ -100,7 +100,7 @@ def receiving(signal: Signal, receiver: Callable[..., None]) -> Iterator[None]:
 
 
 def unsupported() -> tuple[int, dict[str, str]]:
-    description = "The body's media type is not supported here."
+    description = "Send the body as JSON or as a form; no other media type is supported."
     return 415, {"error": "invalid_request", "error_description": description}
 
 

@@ -1,1 +1,1 @@
-"""How many failures are too many, and where they are counted."""
+"""Rate limits on failed logins and on registrations."""

@@ -1,14 +1,14 @@
 """Rate limits on failures: per address, and per address and client.
 
-A client that calls from its own address is not locked out by somebody who guesses at another, and
-successes are not counted.
+Only failures count. Guesses from one address do not lock a client out at another address.
 
-A guess at a chosen secret is counted before its hash and taken back on success. So of any number of
-parallel guesses only as many as the limit reach the hash. It is counted when its turn in the queue
-of slow hashes comes, so parallel logins with the right secret do not count against each other.
+A guess at a chosen secret is counted before its hash and taken back on success. So no more guesses
+than the limit reach the hash, even in parallel. It is counted when its turn in the queue of slow
+hashes comes, so parallel logins with the right secret do not count against each other.
 
-A generated secret is checked first: nobody guesses 256 bits, so a right one is accepted whatever
-others did at the same address. Only a failure is counted, and refused over the limit.
+A generated secret is checked first, because nobody can guess 256 bits. A correct one is always
+accepted, whatever others did at the same address. Only failures are counted; over the limit they
+are answered with `TooManyFailuresError`.
 """
 
 import hashlib
@@ -20,16 +20,16 @@ from contextlib import contextmanager
 from django.conf import settings
 
 from api.credentials import BadCredentialsError
-from api.throttling.address import caller, neighbourhood
+from api.throttling.address import caller_network, owner_network
 from api.throttling.counters import counters
 from api.throttling.slow_hashes import slow_hashes
-from api.throttling.store import Counter, Full
+from api.throttling.store import Counter, FullCounter
 
 
 class TooManyFailuresError(Exception):
-    """Too many failures; after `wait` seconds another attempt is looked at.
+    """Too many failures; the next attempt is possible after `wait` seconds.
 
-    `is_first` says that this process has not raised it before for the same counter and window.
+    `is_first` is true if this process has not raised it before for this counter and window.
     """
 
     def __init__(self, *, wait: int, is_first: bool) -> None:
@@ -39,10 +39,10 @@ class TooManyFailuresError(Exception):
 
 @contextmanager
 def guard(address: str, client_ids: Sequence[str], *, is_slow: bool) -> Iterator[None]:
-    """Guard a check of credentials, which is the body: it raises `BadCredentialsError` on failure.
+    """Limit the failures of the body, which checks credentials and raises `BadCredentialsError`.
 
-    `client_ids` names the client of each guess that the body makes. `is_slow` says that it computes
-    a slow hash. Raises `TooManyFailuresError`, `QueueFullError`.
+    `client_ids` has the client id of each guess in the body. `is_slow` says whether the body
+    computes a slow hash. Raises `TooManyFailuresError`, `QueueFullError`.
     """
     if is_slow:
         with _counted_before(address, client_ids):
@@ -51,17 +51,17 @@ def guard(address: str, client_ids: Sequence[str], *, is_slow: bool) -> Iterator
     try:
         yield
     except BadCredentialsError:
-        _demand_room(counters().add(_counters(address, client_ids)))
+        _raise_if_full(counters().add(_counters(address, client_ids)))
         raise
 
 
 @contextmanager
 def _counted_before(address: str, client_ids: Sequence[str]) -> Iterator[None]:
-    """Count guesses before the body runs, and take them back unless they were wrong."""
-    counted, network, queue = _counters(address, client_ids), neighbourhood(address), slow_hashes()
-    _demand_room(counters().find_full(counted))
+    """Count the guesses before the body runs, and take them back unless they were wrong."""
+    counted, network, queue = _counters(address, client_ids), owner_network(address), slow_hashes()
+    _raise_if_full(counters().find_full(counted))
     with queue.turn(network):
-        _demand_room(counters().add(counted))
+        _raise_if_full(counters().add(counted))
         try:
             yield
         except BadCredentialsError:
@@ -76,23 +76,24 @@ def _counted_before(address: str, client_ids: Sequence[str]) -> Iterator[None]:
 def count_registration(address: str) -> None:
     """Count one registration for its address. Raises `TooManyFailuresError`."""
     limit, window = settings.REGISTRATIONS_PER_ADDRESS
-    _demand_room(counters().add([Counter(f"registrations:{caller(address)}", 1, limit, window)]))
+    key = f"registrations:{caller_network(address)}"
+    _raise_if_full(counters().add([Counter(key, 1, limit, window)]))
 
 
 def _counters(address: str, client_ids: Sequence[str]) -> list[Counter]:
-    """Return what these guesses count towards; a digest keeps keys short, whatever was sent."""
-    key = f"failures:{{{caller(address)}}}"  # in braces: one slot of a Redis cluster
+    """Return the counters of these guesses. A digest keeps the key of a long client id short."""
+    key = f"failures:{{{caller_network(address)}}}"  # braces: one slot of a Redis cluster
     limit, window = settings.FAILED_LOGINS_PER_ADDRESS
     counted = [Counter(key, len(client_ids), limit, window)]
     limit, window = settings.FAILED_LOGINS_PER_CLIENT
     for client_id, guesses in Tally(client_ids).items():
         digest = hashlib.sha256(client_id.encode()).hexdigest()
-        amount = min(guesses, limit)  # both readings of one header, also where the limit is 1
+        amount = min(guesses, limit)  # a header with two readings must pass a limit of 1
         counted.append(Counter(f"{key}:{digest}", amount, limit, window))
     return counted
 
 
-def _demand_room(full: Full | None) -> None:
+def _raise_if_full(full: FullCounter | None) -> None:
     if full:
         wait = max(1, math.ceil(full.seconds))
-        raise TooManyFailuresError(wait=wait, is_first=counters().is_first(full))
+        raise TooManyFailuresError(wait=wait, is_first=counters().is_first_report(full))

@@ -4,27 +4,27 @@ import threading
 from collections.abc import Sequence
 from time import monotonic
 
-from api.throttling.store import Counter, Full
+from api.throttling.store import Counter, FullCounter
 
 SWEEP_INTERVAL = 10.0  # seconds
 
 
 class MemoryStore:
-    """Counters of this process, bounded by the failures of one window.
+    """Counters of this process. It keeps no more than the failures of one window.
 
-    It reads a clock that nobody sets: a wall clock that steps back would lock clients out.
+    It uses the monotonic clock: a wall clock that is set back would lock clients out.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: dict[str, tuple[int, float]] = {}  # with when the window ends
+        self._counts: dict[str, tuple[int, float]] = {}  # count and end of the window
         self._sweep_at = 0.0
 
-    def find_full(self, counters: Sequence[Counter]) -> Full | None:
+    def find_full(self, counters: Sequence[Counter]) -> FullCounter | None:
         with self._lock:
             return self._find_full(counters, monotonic())
 
-    def add(self, counters: Sequence[Counter]) -> Full | None:
+    def add(self, counters: Sequence[Counter]) -> FullCounter | None:
         with self._lock:
             now = monotonic()
             self._sweep(now)
@@ -47,12 +47,12 @@ class MemoryStore:
         count, ends_at = self._counts.get(key, (0, 0.0))
         return (count, ends_at) if ends_at > now else (0, 0.0)
 
-    def _find_full(self, counters: Sequence[Counter], now: float) -> Full | None:
+    def _find_full(self, counters: Sequence[Counter], now: float) -> FullCounter | None:
         found = []
         for key, amount, limit, window in counters:
             count, ends_at = self._read(key, now)
             if count + amount > limit:
-                found.append(Full(key, ends_at - now if ends_at else window))
+                found.append(FullCounter(key, ends_at - now if ends_at else window))
         return max(found, key=lambda full: full.seconds, default=None)
 
     def _sweep(self, now: float) -> None:

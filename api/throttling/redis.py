@@ -1,6 +1,6 @@
-"""Counters in Redis, for all processes together; loaded only where there is a Redis.
+"""Counters in Redis, shared by all processes. Imported only if `REDIS_URL` is set.
 
-Each step is a script, because Redis runs a script as one atomic step.
+Each operation is a script, because Redis runs a script atomically.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from api.throttling.store import Counter, Full
+from api.throttling.store import Counter, FullCounter
 
 TIMEOUT = 0.5  # seconds
 ERRORS = (RedisError,)
 PREFIX = "authdemo:"
 
-# KEYS are the counters. ARGV are the amount, the limit and the window in ms of each. The answer is
-# the number of the counter that is full for longest, from 1, and for how many ms; or two times 0.
+# KEYS are the counters. ARGV has the amount, the limit and the window in ms of each. Returns the
+# index, from 1, of the counter that stays full longest, and for how many ms; or 0 and 0.
 _FIND_FULL = """
 local full, wait = 0, 0
 for i, key in ipairs(KEYS) do
@@ -57,17 +57,17 @@ class RedisStore:
             url,
             socket_timeout=TIMEOUT,
             socket_connect_timeout=TIMEOUT,
-            # Once more for a connection that a restart left dead, and not where Redis hangs.
+            # Repeat once on a connection that died in a restart, but not after a timeout.
             retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
         )
         self._find_full = redis.register_script(f"{_FIND_FULL} return {{full, wait}}")
         self._add = redis.register_script(_ADD)
         self._take_back = redis.register_script(_TAKE_BACK)
 
-    def find_full(self, counters: Sequence[Counter]) -> Full | None:
+    def find_full(self, counters: Sequence[Counter]) -> FullCounter | None:
         return _full(self._find_full(*_arguments(counters)), counters)
 
-    def add(self, counters: Sequence[Counter]) -> Full | None:
+    def add(self, counters: Sequence[Counter]) -> FullCounter | None:
         return _full(self._add(*_arguments(counters)), counters)
 
     def take_back(self, counters: Sequence[Counter]) -> None:
@@ -79,6 +79,6 @@ def _arguments(counters: Sequence[Counter]) -> tuple[list[str], list[int]]:
     return keys, [n for c in counters for n in (c.amount, c.limit, int(c.window * 1000))]
 
 
-def _full(answer: tuple[int, int], counters: Sequence[Counter]) -> Full | None:
+def _full(answer: tuple[int, int], counters: Sequence[Counter]) -> FullCounter | None:
     number, milliseconds = answer
-    return Full(counters[number - 1].key, milliseconds / 1000) if number else None
+    return FullCounter(counters[number - 1].key, milliseconds / 1000) if number else None

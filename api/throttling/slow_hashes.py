@@ -1,7 +1,7 @@
-"""The queue of slow hashes, so that no number of guesses takes the threads of other requests.
+"""The queue for slow hashes, which keeps guesses from using up the threads of other requests.
 
-A process computes one slow hash at a time. Few requests wait for it, and few of one network.
-Networks that guessed wrongly a short while ago come last, and make room for the others.
+A process computes one slow hash at a time. Only a few requests may wait for it, and only a few of
+one network. Networks with a recent failure come last, and leave a full queue for the others.
 """
 
 import threading
@@ -14,23 +14,23 @@ from time import monotonic
 
 from django.conf import settings
 
-MAX_OF_ONE_NETWORK = 2  # requests that wait
-MAX_REMEMBERED = 4096  # networks that failed; the oldest is forgotten first
-FAILURE_MEMORY = 60.0  # seconds
+MAX_PER_NETWORK = 2  # waiting requests
+MAX_FAILED_NETWORKS = 4096  # the oldest is dropped first
+FAILURE_MEMORY = 60.0  # seconds that a failure counts
 
 
 class QueueFullError(Exception):
-    """Too many requests wait for a slow hash, or one that did made room for another."""
+    """Too many requests wait for a slow hash, or this one was evicted for another."""
 
 
 @dataclass(eq=False, slots=True)
 class _Request:
     network: str
-    is_pushed_out: bool = False
+    is_evicted: bool = False
 
 
 class SlowHashQueue:
-    """Whose turn it is. `size` is how many may wait."""
+    """Lets one request at a time compute a slow hash, while at most `size` others wait."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -45,8 +45,8 @@ class SlowHashQueue:
         with self._changed:
             request = _Request(network)
             self._enqueue(request)
-            self._changed.wait_for(lambda: request.is_pushed_out or self._is_next(request))
-            if request.is_pushed_out:
+            self._changed.wait_for(lambda: request.is_evicted or self._is_next(request))
+            if request.is_evicted:
                 raise QueueFullError
             self._waiting.remove(request)
             self._is_busy = True
@@ -62,7 +62,7 @@ class SlowHashQueue:
         with self._changed:
             self._failed_at[network] = monotonic()
             self._failed_at.move_to_end(network)
-            if len(self._failed_at) > MAX_REMEMBERED:
+            if len(self._failed_at) > MAX_FAILED_NETWORKS:
                 self._failed_at.popitem(last=False)
 
     def _has_failed(self, request: _Request) -> bool:
@@ -70,20 +70,20 @@ class SlowHashQueue:
         return failed_at is not None and monotonic() - failed_at < FAILURE_MEMORY
 
     def _enqueue(self, request: _Request) -> None:
-        """Let a request wait, in the place of one that has failed if the queue is full."""
-        if sum(other.network == request.network for other in self._waiting) >= MAX_OF_ONE_NETWORK:
+        """Add a request. If the queue is full, evict one whose network has failed."""
+        if sum(other.network == request.network for other in self._waiting) >= MAX_PER_NETWORK:
             raise QueueFullError
         if len(self._waiting) >= self._size:
             last_failed = next(filter(self._has_failed, reversed(self._waiting)), None)
             if last_failed is None or self._has_failed(request):
                 raise QueueFullError
             self._waiting.remove(last_failed)
-            last_failed.is_pushed_out = True
+            last_failed.is_evicted = True
             self._changed.notify_all()
         self._waiting.append(request)
 
     def _is_next(self, request: _Request) -> bool:
-        """Tell whether it is a request's turn: first come, first served, those that failed last."""
+        """Tell whether it is a request's turn: in order, but networks that failed come last."""
         first = min(self._waiting, key=self._has_failed)
         return not self._is_busy and first is request
 

@@ -1,13 +1,13 @@
-"""What a store of counters offers."""
+"""The interface of a store of counters."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 
 class Counter(NamedTuple):
-    """A counter, and what one attempt adds to it.
+    """A counter, and the amount that one attempt adds to it.
 
-    It takes `limit` in a window of `window` seconds, which begins when something is first added.
+    It may reach `limit` within `window` seconds; the first addition starts the window.
     """
 
     key: str
@@ -16,21 +16,21 @@ class Counter(NamedTuple):
     window: float
 
 
-class Full(NamedTuple):
-    """A counter that takes no more for so many seconds."""
+class FullCounter(NamedTuple):
+    """The key of a counter at its limit, and for how many more seconds."""
 
     key: str
     seconds: float
 
 
 class Store(Protocol):
-    """Counters of failures. Each method is one atomic step, however many callers there are."""
+    """Counters of failures. Each method is atomic."""
 
-    def find_full(self, counters: Sequence[Counter]) -> Full | None:
-        """Return the counter for which `add` would be refused longest, if there is one."""
+    def find_full(self, counters: Sequence[Counter]) -> FullCounter | None:
+        """Return the counter that `add` would exceed, or the one that stays full longest."""
 
-    def add(self, counters: Sequence[Counter]) -> Full | None:
-        """Add to all counters; or to none, and return the one that would pass its limit."""
+    def add(self, counters: Sequence[Counter]) -> FullCounter | None:
+        """Add to all counters. If one would exceed its limit, add to none and return that one."""
 
     def take_back(self, counters: Sequence[Counter]) -> None:
-        """Take back what was added. A counter whose window has ended stays at 0."""
+        """Subtract what was added, but never below 0 or after the window has ended."""

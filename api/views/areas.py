@@ -1,4 +1,4 @@
-"""The two areas of the walk-through: one for anyone, one for a token."""
+"""The two areas of the walk-through: public, and private for bearers of a token."""
 
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
@@ -23,7 +23,7 @@ class PublicView(APIView):
 
 
 class PrivateView(FixedHeadersView):
-    """A greeting for the bearer of an access token, and what the token says."""
+    """A greeting for the bearer of an access token, with the claims of the token."""
 
     authentication_classes = (BearerAuthentication,)
     permission_classes = (IsAuthenticated,)

@@ -1,4 +1,4 @@
-"""What there is: the root, keys, metadata and the API's documents."""
+"""Discovery: the root, public keys, metadata and the API documents."""
 
 from functools import cache
 
@@ -26,13 +26,13 @@ from api.openapi.operations import Describe, document
 from api.renderers import DocsPage, RootPage
 
 
-def may_be_kept() -> str:
-    """Return the Cache-Control of the keys; whoever verifies tokens should not ask for each."""
+def jwks_cache_control() -> str:
+    """Return the Cache-Control header of the keys: verifiers should not fetch them per token."""
     return f"public, max-age={keys.JWKS_MAX_AGE.total_seconds():.0f}"
 
 
 class RootView(APIView):
-    """What there is here."""
+    """List of the endpoints."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -43,7 +43,7 @@ class RootView(APIView):
         names = [
             entry.name
             for entry in endpoints()
-            if entry.is_for_programs and entry.has_address and entry.name != "root"
+            if entry.is_for_programs and entry.has_fixed_url and entry.name != "root"
         ]
         return Response({name: reverse(name, request=request) for name in names})
 
@@ -55,13 +55,13 @@ class JWKSView(APIView):
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
 
-    @Describe(returns="JWKSet", errors=(Unavailable(),), cache_control=may_be_kept())
+    @Describe(returns="JWKSet", errors=(Unavailable(),), cache_control=jwks_cache_control())
     def get(self, request: Request) -> Response:
-        return Response(keys.jwks(), headers={"Cache-Control": may_be_kept()})
+        return Response(keys.jwks(), headers={"Cache-Control": jwks_cache_control()})
 
 
 class MetadataView(APIView):
-    """Where everything is, for OAuth clients (RFC 8414)."""
+    """Metadata for OAuth clients: endpoints and methods (RFC 8414)."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -73,7 +73,7 @@ class MetadataView(APIView):
 
 
 def metadata() -> dict[str, str | list[str]]:
-    """Return what RFC 8414 §2 asks for; the methods are those of `client_authentication`."""
+    """Return the metadata of RFC 8414 §2."""
     methods = list(METHODS)
     return {
         "issuer": settings.PUBLIC_URL,
@@ -112,7 +112,7 @@ class SchemaView(APIView):
 
 @cache
 def _rendered(media_type: str) -> bytes:
-    """Render the document once a process: each time it would cost up to 28 ms of CPU."""
+    """Render the document once per process; it costs up to 28 ms of CPU."""
     (renderer,) = (one() for one in SchemaView.renderer_classes if one.media_type == media_type)
     return bytes(renderer.render(document(), renderer_context={}))
 

@@ -1,4 +1,4 @@
-"""Whether the process answers, and whether the service is ready."""
+"""Liveness and readiness probes."""
 
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer

@@ -23,14 +23,14 @@ from api.views.base import FormView
 
 
 class RegisterView(FormView):
-    """A new client (RFC 7591).
+    """Register a client (RFC 7591).
 
-    The response shows its secret, this once. While registration is not open, send a token with the
-    scope `register`. The client gets the scopes it asks for that this token has.
+    Only this response shows the secret. If registration is closed, send a token with the scope
+    `register`. The client gets the requested scopes that this token also has.
     """
 
-    # The id is always generated: clients and people share a table, and nobody may choose to look
-    # like somebody else (RFC 9700 §4.15).
+    # The id is always generated: clients and staff share a table, and nobody may imitate another's
+    # name (RFC 9700 §4.15).
     authentication_classes = (BearerAuthentication,)
     permission_classes = (MayRegister,)
     required_scopes = (REGISTER,)
@@ -60,7 +60,7 @@ class RegisterView(FormView):
 
 
 def client_information(client: Client, secret: str, scope: str) -> dict[str, Any]:
-    """Return the successful response of registration (RFC 7591 §3.2.1)."""
+    """Return the body of a successful registration (RFC 7591 §3.2.1)."""
     return {
         "client_id": client.username,
         "client_secret": secret,

@@ -1,4 +1,4 @@
-"""A token's life: issued, looked into, revoked; and a browser's sign-out."""
+"""Issue, introspect and revoke tokens; sign a browser out."""
 
 from django.http import HttpResponseBase, HttpResponseRedirect
 from rest_framework.permissions import AllowAny
@@ -18,10 +18,10 @@ from api.views.base import ClientView
 
 
 class LoginView(ClientView):
-    """Client credentials for an access token (RFC 6749 §4.4).
+    """Get an access token for client credentials (RFC 6749 §4.4).
 
-    Send the credentials as HTTP Basic, in a form or in JSON. `grant_type` is required unless they
-    are in JSON. `scope` asks for some of the client's scopes; without it the token has them all.
+    Send the credentials as HTTP Basic, in a form or in JSON. `grant_type` is required unless the
+    body is JSON. `scope` selects some of the client's scopes; without it the token has all.
     """
 
     renderer_classes = (JSONRenderer, SignInPage)
@@ -32,7 +32,7 @@ class LoginView(ClientView):
         is_json = media_type == JSONParser.media_type
         scope = parameters.read_scope(request.data, is_json=is_json)
         login = self.authenticate_client(request)
-        token = tokens.issue(login, login.narrow(scope))
+        token = tokens.issue(login, login.select_scopes(scope))
         if not is_page(request):
             return Response(token_response(token))
         destination = local_path(request.query_params.get("next", ""))
@@ -44,7 +44,7 @@ class LoginView(ClientView):
 
 
 def token_response(token: tokens.IssuedToken) -> dict[str, str | int]:
-    """Return the successful answer of the token endpoint (RFC 6749 §5.1)."""
+    """Return the body of a successful login (RFC 6749 §5.1)."""
     return {
         "access_token": token.text,
         "token_type": "Bearer",
@@ -56,7 +56,7 @@ def token_response(token: tokens.IssuedToken) -> dict[str, str | int]:
 class LogoutView(APIView):
     """Sign the browser out.
 
-    A token that was copied from it is good until it expires.
+    The token itself stays good until it expires.
     """
 
     authentication_classes = ()
@@ -71,10 +71,10 @@ class LogoutView(APIView):
 
 
 class IntrospectView(ClientView):
-    """Whether a token is good, and what it says (RFC 7662).
+    """Tell whether a token is good, and return its claims (RFC 7662).
 
-    A client may look into its own tokens, and with the scope `introspect` into anybody's. Any other
-    token is not active.
+    A client may introspect its own tokens, and with the scope `introspect` all tokens. For any
+    other token the response is `{"active": false}`.
     """
 
     renderer_classes = (JSONRenderer, TokenRequestPage)
@@ -89,10 +89,9 @@ class IntrospectView(ClientView):
 
 
 class RevokeView(ClientView):
-    """End a token before it expires (RFC 7009).
+    """Revoke a token before it expires (RFC 7009).
 
-    A client may revoke its own tokens, which are refused from then on. The response is the same
-    where there is nothing to revoke.
+    A client may revoke its own tokens. The response is the same if there is nothing to revoke.
     """
 
     renderer_classes = (JSONRenderer, TokenRequestPage)

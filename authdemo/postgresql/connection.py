@@ -1,4 +1,4 @@
-"""A connection that knows whether it is alive, and ends when an answer takes too long."""
+"""A psycopg connection that checks whether it is alive, and closes if an answer is too slow."""
 
 import select
 import time
@@ -14,14 +14,14 @@ from authdemo.postgresql.prepared import PreparedStatements
 from authdemo.rows import Params, Rows
 
 PAUSE = 0.5  # seconds between attempts to connect while the database is down
-IDLE = 0.25  # seconds, after which a connection is asked whether it is alive
+IDLE = 0.25  # seconds after which a connection is tested with a query
 breaker = Breaker(PAUSE)
 T = TypeVar("T")
 
 
 class Connection(psycopg.Connection[Any]):
-    deadline: ClassVar[float | None] = None  # seconds; none in a command, such as a long migration
-    timed_out_at: ClassVar[float] = 0.0  # of `time.monotonic()`; when any of them last did
+    deadline: ClassVar[float | None] = None  # seconds; `None` in commands, such as a long migration
+    timed_out_at: ClassVar[float] = 0.0  # of `time.monotonic()`, for all connections
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,7 +40,7 @@ class Connection(psycopg.Connection[Any]):
             raise
 
     def wait(self, gen: PQGen[T], *args: Any, **kwargs: Any) -> T:
-        """Wait for whatever else psycopg does, which calls this method of its own."""
+        """Limit the time of everything else: psycopg calls this method for each operation."""
         if self.deadline is None:
             return super().wait(gen, *args, **kwargs)
         try:
@@ -50,11 +50,11 @@ class Connection(psycopg.Connection[Any]):
             raise
 
     def is_alive(self) -> bool:
-        """Look at the connection, and after a pause ask the database too.
+        """Check the socket, and after `IDLE` also send a query.
 
-        A server says nothing to an idle connection but its end, so that looking is enough; but a
-        proxy or a firewall that dropped the connection says so only when something is sent.
-        One as old as another that timed out would time out as well.
+        A server sends nothing on an idle connection except that it ended, so checking the socket is
+        enough. A proxy or firewall that dropped the connection answers only when something is sent.
+        If any connection has timed out, all that were opened before count as dead.
         """
         now = time.monotonic()
         idle, self._checked_at = now - self._checked_at, now

@@ -1,4 +1,4 @@
-"""Give up waiting for the database."""
+"""A time limit for waiting for the database."""
 
 import time
 from typing import TypeVar
@@ -10,16 +10,16 @@ T = TypeVar("T")
 
 
 class DeadlineExceededError(psycopg.OperationalError):
-    """The answer took too long. It may still come, so the connection is of no more use."""
+    """The answer took too long. It may still arrive, so the connection must be closed."""
 
     def __init__(self) -> None:
         super().__init__("The database did not answer in time.")
 
 
 def limit(steps: PQGen[T], seconds: float) -> PQGen[T]:
-    """Run what psycopg does on a connection, for so many seconds.
+    """Run a psycopg generator for at most `seconds`.
 
-    psycopg resumes `steps` whenever the socket is ready, and ten times a second anyway.
+    psycopg resumes `steps` whenever the socket is ready, and at least ten times a second.
     Raises `DeadlineExceededError`.
     """
     give_up_at = time.monotonic() + seconds

@@ -1,25 +1,32 @@
 """Django's SQLite backend, for a file that may be removed at any moment.
 
-SQLite itself would make an empty database where the file is missing, and go on reading and writing
-a file that has been removed. Only `migrate` makes a file.
+SQLite itself would create an empty database if the file is missing, and keep using a file that has
+been removed. Here only `migrate` creates the file.
 """
 
 import os
 import sqlite3
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from django.db.backends.sqlite3 import base, features
 
-from authdemo.rows import Params, Rows, fetch_by_cursor
+from authdemo.rows import Params, Rows, fetch_by_cursor, is_instrumented, read_rows
+
+
+@lru_cache(maxsize=16)  # the statements of standing.py
+def _named(sql: str, params: tuple[str, ...]) -> str:
+    """Write placeholders such as `%(name)s` as SQLite's `:name`."""
+    return sql % {name: f":{name}" for name in params}
 
 
 class DatabaseFeatures(features.DatabaseFeatures):
-    supports_json_field = True  # Django would open the database to find out, in every command
+    supports_json_field = True  # Django would open the database in every command to find out
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Opens a file that is there, and goes on with it only while it is."""
+    """Opens only an existing file, and reconnects if the file was removed or replaced."""
 
     features_class = DatabaseFeatures
     _opened: tuple[int, int] | None = None
@@ -36,21 +43,31 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self._opened is None and not self.is_in_memory_db():
             name = self.settings_dict["NAME"]
             raise sqlite3.OperationalError(
-                f"There is no database {name}; `manage.py migrate` makes it."
+                f"There is no database {name}; `manage.py migrate` creates it."
             )
         return super().get_new_connection(conn_params)
 
     def fetch_rows(self, sql: str, params: Params) -> Rows:
-        """Return the rows of a read, as the other backend does."""
-        return fetch_by_cursor(self, sql, params)
+        """Return the rows of a read.
+
+        It bypasses Django's cursor, which costs 2 % of /login and 5 % of /private. It uses that
+        cursor in a transaction and if something instruments the cursors.
+        """
+        self.validate_thread_sharing()
+        self.close_if_health_check_failed()
+        self.ensure_connection()
+        if self.in_atomic_block or is_instrumented(self):
+            return fetch_by_cursor(self, sql, params)
+        with self.wrap_database_errors:
+            return read_rows(self.connection.execute(_named(sql, tuple(params)), params))
 
     def is_usable(self) -> bool:
         return self._opened == self._identity()
 
     def _identity(self) -> tuple[int, int] | None:
-        """Return what tells one file from the next; `None` for one in memory, or none at all."""
+        """Return the identity of the file, or `None` if it is missing or in memory."""
         try:
-            status = os.stat(self.settings_dict["NAME"])  # noqa: PTH116 (at each request)
+            status = os.stat(self.settings_dict["NAME"])  # noqa: PTH116 (faster; runs at each request)
         except OSError:
             return None
         return status.st_dev, status.st_ino

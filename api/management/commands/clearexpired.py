@@ -1,4 +1,4 @@
-"""Delete what has expired. Nothing depends on it: what has expired counts for nothing already."""
+"""Delete expired rows. This is optional, because expired rows already have no effect."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -14,10 +14,12 @@ class Command(BaseCommand):
     help = "Deletes retired secrets, revoked tokens and signing keys that have expired."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="count, and delete nothing")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only count what would be deleted"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        then = timezone.now() - LEEWAY  # expired on every machine, also where a clock is behind
+        then = timezone.now() - LEEWAY  # by then expired on machines with a slow clock too
         for expired in (
             RetiredSecret.objects.filter(expires_at__lte=then),
             RevokedToken.objects.filter(expires_at__lte=then),

@@ -1,4 +1,4 @@
-"""Make a client and print its credentials, which are shown this once."""
+"""Create a client and print its credentials, once."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -17,12 +17,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("client_id", nargs="?", help="generated if not given")
-        parser.add_argument("--name", default="", help="name to show people")
-        parser.add_argument("--scope", action="append", default=[], help="may be given repeatedly")
+        parser.add_argument("--name", default="", help="name for people to read")
+        parser.add_argument(
+            "--scope", action="append", default=[], help="a scope of the client; repeat for several"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["client_id"] == "":
-            raise CommandError("The client id is empty; leave it out to have one generated.")
+            raise CommandError("The client id is empty. Omit it to generate one.")
         try:
             with transaction.atomic():
                 client, secret = create_client(

@@ -1,4 +1,4 @@
-"""Everything that the walk-through needs, in one command."""
+"""Set up and serve everything that the walk-through needs."""
 
 import json
 import secrets
@@ -25,23 +25,23 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         url = settings.PUBLIC_URL
         if not settings.IS_LOCAL:
-            raise CommandError("The demo's secret is no secret: PUBLIC_URL must be local.")
+            raise CommandError("Everybody knows the demo's secret, so PUBLIC_URL must be local.")
         if settings.IS_HTTPS:
             raise CommandError(
-                "The demo serves no https: PUBLIC_URL must be http://localhost:PORT."
+                "The demo cannot serve https; set PUBLIC_URL to http://localhost:PORT."
             )
         address = urlsplit(url)
         host, port = str(address.hostname), address.port or 80
-        if _answers(host, port):
+        if _is_in_use(host, port):
             raise CommandError(
-                f"Port {port} is taken; PUBLIC_URL=http://localhost:PORT chooses another."
+                f"Port {port} is in use; set PUBLIC_URL=http://localhost:PORT to use another."
             )
-        self._say(f"Migrating the database {connection.settings_dict['NAME']}.")
+        self._print(f"Migrating the database {connection.settings_dict['NAME']}.")
         call_command("migrate", verbosity=0)
         self._make_client()
         password = self._make_staff()
         credentials = json.dumps({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET})
-        self._say(
+        self._print(
             f"Serving {url}/; open it in a browser, or try:",
             f"  curl {url}/public",
             "  curl --header 'Content-Type: application/json' --request POST \\",
@@ -54,29 +54,29 @@ class Command(BaseCommand):
     def _make_client(self) -> None:
         client = User.objects.filter(username=CLIENT_ID).first()
         if client is None:
-            self._say(f"Making client {CLIENT_ID} with secret {CLIENT_SECRET}.")
+            self._print(f"Making client {CLIENT_ID} with secret {CLIENT_SECRET}.")
             create_client(CLIENT_ID, name="Demo", secret=CLIENT_SECRET)
         elif not (client.is_active and check_password(CLIENT_SECRET, client.password)):
-            self._say(
-                f"Client {CLIENT_ID} is kept; it is inactive, or its secret is not {CLIENT_SECRET}."
+            self._print(
+                f"Keeping client {CLIENT_ID}; it is inactive, or its secret is not {CLIENT_SECRET}."
             )
 
     def _make_staff(self) -> str:
-        """Make the staff account, if there is none yet, and return its password to be shown."""
+        """Make the staff account if there is none. Return its password, or where to find it."""
         if User.objects.filter(username=STAFF).exists():
-            return "as shown at the first start (`manage.py changepassword admin` sets another)"
-        self._say(f"Making staff account {STAFF}.")
+            return "as shown at the first start (`manage.py changepassword admin` sets a new one)"
+        self._print(f"Making staff account {STAFF}.")
         password = secrets.token_urlsafe(12)
         User.objects.create_superuser(STAFF, password=password)
         return password
 
-    def _say(self, *lines: str) -> None:
+    def _print(self, *lines: str) -> None:
         self.stdout.write("\n".join(lines))
         self.stdout.flush()
 
 
-def _answers(host: str, port: int) -> bool:
-    """Tell whether something serves there already, be it on one of two addresses of localhost."""
+def _is_in_use(host: str, port: int) -> bool:
+    """Tell whether a server listens on the port, on any address of the host."""
     try:
         socket.create_connection((host, port), timeout=1).close()
     except OSError:

@@ -1,4 +1,4 @@
-"""Django's `migrate`, one at a time. It is the one thing that makes an SQLite file."""
+"""Django's `migrate`, one process at a time. Only this command creates an SQLite file."""
 
 import fcntl
 import os
@@ -24,8 +24,8 @@ class Command(migrate.Command):
 def _postgresql_lock(database: Any) -> Iterator[None]:
     """Wait until no other `migrate` runs.
 
-    A transaction of its own holds the lock, because behind PgBouncer a session ends with each
-    transaction. The database's own timeouts must end neither the wait nor the transaction.
+    A separate transaction holds the lock: behind PgBouncer a session lasts no longer than a
+    transaction. It turns off the database's timeouts, which could end the wait or the lock.
     """
     keeper = database.copy()
     try:
@@ -41,7 +41,7 @@ def _postgresql_lock(database: Any) -> Iterator[None]:
 
 @contextmanager
 def _sqlite_lock(database: Any) -> Iterator[None]:
-    """Make the file where it is missing, and wait until no other `migrate` runs beside it."""
+    """Create the file if it is missing, and wait until no other `migrate` runs on it."""
     if database.is_in_memory_db():
         yield
         return
@@ -49,8 +49,8 @@ def _sqlite_lock(database: Any) -> Iterator[None]:
     try:
         path.touch(mode=0o600)
     except OSError as error:
-        raise CommandError(f"The database cannot be made: {error}") from error
-    directory = os.open(path.absolute().parent, os.O_RDONLY)  # the file has locks of SQLite's own
+        raise CommandError(f"The database cannot be created: {error}") from error
+    directory = os.open(path.absolute().parent, os.O_RDONLY)  # SQLite itself locks the file
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
         with database.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Give a client a new secret and print it, which is shown this once."""
+"""Give a client a new secret and print it, once."""
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError
@@ -20,7 +20,7 @@ def duration(text: str) -> timedelta:
     """Parse a duration such as `90s`, `30m`, `24h` or `7d`."""
     match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
     if not match:
-        raise ArgumentTypeError(f"{text!r} is no duration such as 30m, 24h or 7d")
+        raise ArgumentTypeError(f"{text!r} is not a duration such as 30m, 24h or 7d")
     return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
@@ -50,4 +50,4 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         audit.record("secret_rotated", client=client.username)
         if ended:
-            self.stderr.write("The secret before the last one was still good, and has ended now.")
+            self.stderr.write("An older secret was still in its grace period; it has ended now.")

@@ -1,4 +1,4 @@
-"""Django's `runserver`; it starts without a database, and says when tokens name another issuer."""
+"""Django's `runserver`. It starts without a database, and warns if tokens name another issuer."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ class Command(runserver.Command):
         super().run(**options)
 
     def check_migrations(self) -> None:
-        """Give Django's notice, or what the database says; an exception would hang the reloader."""
+        """Print Django's notice, or the database error. An exception would hang the reloader."""
         try:
             super().check_migrations()
         except DatabaseError as error:
@@ -29,6 +29,6 @@ class Command(runserver.Command):
         issuer = urlsplit(settings.PUBLIC_URL)
         if not settings.IS_LOCAL or issuer.scheme != "http" or (issuer.port or 80) != server_port:
             self.stderr.write(
-                f"Tokens name {settings.PUBLIC_URL} as their issuer, which is not this server; "
-                f"PUBLIC_URL=http://localhost:{server_port} would be."
+                f"Tokens name {settings.PUBLIC_URL} as their issuer, not this server. "
+                f"To change that, set PUBLIC_URL=http://localhost:{server_port}."
             )

@@ -35,7 +35,7 @@ def database(service: Server) -> Path:
 
 
 def no_database(service: Server) -> str:
-    return f"There is no database {database(service)}; `manage.py migrate` makes it.\n"
+    return f"There is no database {database(service)}; `manage.py migrate` creates it.\n"
 
 
 def log_in(service: Server, client_id: str, secret: str) -> int:
@@ -123,8 +123,8 @@ def test_runserver_elsewhere_says_that_tokens_name_another_issuer(server: Server
         pass
     assert server.log.count("issuer") == 1
     assert (
-        "Tokens name http://localhost:8000 as their issuer, which is not this server; "
-        f"PUBLIC_URL={server.url} would be.\n"
+        "Tokens name http://localhost:8000 as their issuer, not this server. "
+        f"To change that, set PUBLIC_URL={server.url}.\n"
     ) in server.log
 
 
@@ -136,7 +136,7 @@ def test_runserver_elsewhere_says_that_tokens_name_another_issuer(server: Server
     [
         (
             ("createclient", ""),
-            "CommandError: The client id is empty; leave it out to have one generated.",
+            "CommandError: The client id is empty. Omit it to generate one.",
         ),
         (
             ("createclient", "foo", "--scope", "a b"),
@@ -167,6 +167,6 @@ def test_secret_that_cannot_be_printed_is_not_made(
     with Path("/dev/full").open("w") as full:
         done = server.run(*command, stdout=full)
     assert done.returncode
-    assert done.stderr.startswith("CommandError: Nothing is changed: the secret cannot be printed")
+    assert done.stderr.startswith("CommandError: The secret cannot be printed")
     assert "api.audit" not in done.stderr
     assert server.manage("dumpdata") == before

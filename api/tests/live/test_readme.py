@@ -1,26 +1,20 @@
-"""What the README says, done: its commands, its snippets, its tables."""
+"""What the README says, done: its walk-through, its snippets, its new view."""
 
-import ast
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from api.tests.support.docs import README, blocks, section
 from api.tests.support.needs import need
 from api.tests.support.server import EXPIRED_TOKEN, PROJECT, Server
 
-README = (PROJECT / "README.md").read_text()
 HERE = "http://localhost:8000"
-FIRST_COMMAND = (
-    "python3 -m venv .venv && .venv/bin/pip install -r authdemo/requirements.txt && "
-    ".venv/bin/python manage.py demo"
-)
-TEST_COMMAND = (
-    "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/pytest"
-)
+MARK = "-- the next command --"
 REPORTS_PROJECT = """
 import sys
 from django.conf import settings
@@ -49,21 +43,18 @@ for token in sys.argv[1:]:
     response = ReportView.as_view()(request)
     print(response.status_code, response.data if response.status_code == 200 else "")
 """
+USE_NEW_VIEW = """
+from rest_framework.test import APIClient
+from api.credentials import create_client
 
-
-def section(title: str) -> str:
-    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE)
-    assert found, title
-    return found[1]
-
-
-def blocks(language: str, text: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-def rows(title: str) -> Iterator[list[str]]:
-    for row in re.findall(r"^\| (`.*) \|$", section(title), re.MULTILINE):
-        yield row.split(" | ")
+http = APIClient(HTTP_HOST="localhost")
+client, secret = create_client("reader", scopes=["reports"])
+body = {"client_id": "reader", "client_secret": secret}
+token = http.post("/login", body, format="json").json()["access_token"]
+response = http.get("/reports", headers={"Authorization": f"Bearer {token}"})
+print(response.status_code, response.json(), response["Cache-Control"])
+print(http.get("/reports").status_code, http.get("/").json()["reports"])
+"""
 
 
 @pytest.fixture
@@ -73,10 +64,10 @@ def demo(server: Server) -> Iterator[Server]:
         yield server
 
 
-def bash(command: str) -> str:
+def bash(script: str) -> str:
     need(shutil.which("curl"), "curl")
     return subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True
+        ["bash", "-c", script], capture_output=True, text=True, timeout=30, check=True
     ).stdout
 
 
@@ -101,68 +92,48 @@ def transcript(block: str) -> Iterator[tuple[str, str]]:
 
 
 def pattern(output: str) -> str:
-    """Return a regular expression for an output whose ids, times and tokens are other ones."""
-    text = re.escape(output.strip()).replace("…", ".+")
-    return re.sub(r"[0-9a-f]{32}", "[0-9a-f]{32}", re.sub(r"\d{10}", r"\\d{10}", text))
-
-
-def test_two_commands_stand_at_the_top() -> None:
-    top = "\n".join(README.splitlines()[:30]) + "\n"
-    assert blocks("sh", top) == [f"{FIRST_COMMAND}\n", f"{TEST_COMMAND}\n"]
-
-
-def test_gate_runs_both_commands_as_they_stand() -> None:
-    gate = (PROJECT / ".ci" / "run").read_text()
-    assert f"bash -c \\\n    '{FIRST_COMMAND}'" in gate
-    assert f"\nbash -c '{TEST_COMMAND}'\n" in gate
+    """Return a regular expression for an output in which `…` stands for anything."""
+    return re.escape(output.strip()).replace("…", ".+")
 
 
 def test_walk_through_goes_as_the_readme_says(demo: Server) -> None:
-    first, second = blocks("console", section("The walk-through"))
-    token = ""
-    for command, output in transcript(first):
-        said = bash(command.replace(HERE, demo.url).replace("<token>", token))
-        assert re.fullmatch(pattern(output.replace(HERE, demo.url)), said)
-        token = (re.findall(r'"access_token":"([^"]+)"', said) or [token])[0]
-    token = demo.shell(EXPIRED_TOKEN)
-    ((command, output),) = transcript(second)
-    said = bash(command.replace(HERE, demo.url).replace("<token>", token))
-    assert said == output.strip()
+    text = section(README, "The walk-through").replace(HERE, demo.url)
+    (block,) = blocks("console", text)
+    commands, shown = zip(*transcript(block), strict=True)
+    said = bash(f"echo '{MARK}'\n".join(commands)).split(f"{MARK}\n")
+    assert len(said) == len(shown) == 5
+    for output, expected in zip(said, shown, strict=True):
+        assert re.fullmatch(pattern(expected), output.strip())
+    (expired,) = re.findall(r"the last command says `([^`]+)`", text)
+    said_later = bash(f"TOKEN={demo.shell(EXPIRED_TOKEN)}\n{commands[-1]}")
+    assert re.fullmatch(pattern(expired), said_later)
 
 
 def test_snippets_for_other_services_work(demo: Server) -> None:
-    text = section("Use it from your service").replace(HERE, demo.url)
-    client, verifier, settings = blocks("python", text)
-    expected = re.findall(r"^print\(.*\)  # (.*)$", client + verifier, re.MULTILINE)
+    text = section(README, "Use it from your service").replace(HERE, demo.url)
+    client, settings = blocks("python", text)
+    expected = re.findall(r"^print\(.*\)  # (.*)$", client, re.MULTILINE)
     renewed = (
         "session.token['expires_at'] = 1; print(session.get(f'{SERVICE}/private').status_code)"
     )
-    *said, token, status = run(f"{client}\n{verifier}\nprint(token)\n{renewed}")
+    *said, token, status = run(f"{client}\nprint(token)\n{renewed}")
     assert said == expected == ["Welcome to the protected area :)", "foo"]
     assert status == "200"
     assert run(settings + REPORTS_PROJECT, token, token[:-8] + 8 * "A") == ["200 foo", "401 "]
-    (command,) = re.findall(r"`(curl [^`]+)`", text)
-    assert '"token_type":"Bearer"' in bash(command)
 
 
-def test_table_of_settings_is_complete_and_its_defaults_are_true() -> None:
-    read: dict[str, object] = {}
-    tree = ast.parse((PROJECT / "authdemo" / "settings.py").read_text())
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        readers = r"env\.\w+|one_of|rate|duration|boolean|number"
-        if re.fullmatch(readers, ast.unparse(call.func)) and isinstance(call.args[0], ast.Constant):
-            default = [*call.args[1:2], *(keyword.value for keyword in call.keywords)][0]
-            known = isinstance(default, ast.Constant)
-            read[str(call.args[0].value)] = ast.literal_eval(default) if known else None
-    table = {row[0].strip("`"): row[1] for row in rows("Settings")}
-    assert table.keys() == read.keys()
-    plain = {name: str(value).lower() for name, value in read.items() if value not in (None, "")}
-    assert {name: table[name].strip("`").lower() for name in plain} == plain
-
-
-def test_every_file_on_the_map_is_there() -> None:
-    for row in rows("Map of files"):
-        names = re.findall(r"`([^`]+)`", row[0])
-        folder = names[0].rpartition("/")[0]
-        for name in names:
-            assert (PROJECT / name).exists() or (PROJECT / folder / name).exists(), name
+def test_view_of_your_own_works(tmp_path: Path) -> None:
+    text = section(README, "Add a view of your own")
+    (view,), (path,) = blocks("python", text), re.findall(r"`(path\(.*\))`", text)
+    copy = tmp_path / "project"
+    left_out = shutil.ignore_patterns(".*", "benchmarks", "docs", "tests", "db.sqlite3*")
+    shutil.copytree(PROJECT, copy, ignore=left_out)
+    (copy / "api" / "views" / "reports.py").write_text(view)
+    with (copy / "api" / "urls.py").open("a") as urls:
+        urls.write(f"\nfrom api.views import reports\nurlpatterns.append({path})\n")
+    service = Server(tmp_path, f"sqlite:///{tmp_path / 'db.sqlite3'}", project=copy)
+    service.manage("migrate", "--verbosity", "0")
+    assert service.shell(USE_NEW_VIEW).splitlines() == [
+        "200 {'reports': [], 'reader': 'reader'} no-store",
+        "403 http://localhost/reports",
+    ]

@@ -80,7 +80,7 @@ def test_five_commands_do_what_the_walk_through_says(tmp_path: Path) -> None:
     ("setting", "value", "complaint"),
     [
         ("IS_LOCAL", False, "PUBLIC_URL must be local"),
-        ("IS_HTTPS", True, "PUBLIC_URL must be http://localhost:PORT"),
+        ("IS_HTTPS", True, "set PUBLIC_URL to http://localhost:PORT"),
     ],
 )
 def test_demo_refuses_an_address_that_it_cannot_serve(
@@ -94,17 +94,17 @@ def test_demo_refuses_an_address_that_it_cannot_serve(
 def test_demo_keeps_a_client_with_another_secret_and_says_so(server: Server) -> None:
     secret = json.loads(server.manage("createclient", "foo"))["client_secret"]
     with server.running(["manage.py", "demo"]):
-        assert "Client foo is kept; it is inactive, or its secret is not bar.\n" in server.log
+        assert "Keeping client foo; it is inactive, or its secret is not bar.\n" in server.log
         status, _ = curl("--user", f"foo:{secret}", "--data", GRANT, f"{server.url}/login")
     assert status == 200
 
 
-def test_demo_says_that_its_port_is_taken_before_it_says_anything_else(
+def test_demo_says_that_its_port_is_in_use_before_it_says_anything_else(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         settings.PUBLIC_URL = f"http://localhost:{port}"
-        with pytest.raises(CommandError, match=f"Port {port} is taken"):
+        with pytest.raises(CommandError, match=f"Port {port} is in use"):
             call_command("demo")
     assert capsys.readouterr().out == ""

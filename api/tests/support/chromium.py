@@ -88,7 +88,7 @@ def inspect(page: Page, name: str) -> None:
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=True)
-        demand_access(page)
+        assert_accessible(page)
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.screenshot(path=SCREENSHOTS / f"{name}-phone.png", full_page=True)
@@ -97,7 +97,7 @@ def inspect(page: Page, name: str) -> None:
     assert width <= PHONE["width"], f"{name} is {width} pixels wide on a phone"
 
 
-def demand_access(page: Page) -> None:
+def assert_accessible(page: Page) -> None:
     """Demand that axe-core finds nothing serious on a page whose colours have come to rest."""
     page.evaluate(SETTLED)
     # Preloading styles, axe adds some inline, which the policy forbids; it needs them not.

@@ -44,6 +44,7 @@ class Server:
     database_url: str
     port: int = field(default_factory=free_port)
     extra: dict[str, str] = field(default_factory=dict)
+    project: Path = PROJECT
 
     @classmethod
     def with_copy(cls, directory: Path, database: Path) -> "Server":
@@ -76,7 +77,7 @@ class Server:
         """Run a management command, whatever comes of it."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=PROJECT,
+            cwd=self.project,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
@@ -106,7 +107,7 @@ class Server:
         racers = [
             subprocess.Popen(
                 [sys.executable, "-c", program],
-                cwd=PROJECT,
+                cwd=self.project,
                 env=self.environment | {"DJANGO_SETTINGS_MODULE": "authdemo.settings"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -130,7 +131,7 @@ class Server:
         with (self.directory / "server.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
-                cwd=PROJECT,
+                cwd=self.project,
                 env=self.environment,
                 stdout=log,
                 stderr=log,
