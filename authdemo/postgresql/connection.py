@@ -33,8 +33,9 @@ class Connection(psycopg.Connection[Any]):
 
     def fetch(self, sql: str, params: Params) -> Rows:
         """Return the rows of a prepared statement."""
+        give_up_at = None if self.deadline is None else time.monotonic() + self.deadline
         try:
-            return self.statements.fetch(sql, params, self.deadline)
+            return self.statements.fetch(sql, params, give_up_at)
         except DeadlineExceededError as error:
             self._give_up(error)
             raise

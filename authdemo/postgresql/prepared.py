@@ -27,6 +27,7 @@ class _Statement(NamedTuple):
     name: bytes
     text: bytes
     params: tuple[str, ...]
+    columns: list[tuple[str, Callable[[bytes], Any]]]
 
 
 class PreparedStatements:
@@ -39,14 +40,13 @@ class PreparedStatements:
         self._alterations = 0
         self._readable = readable
 
-    def fetch(self, sql: str, params: Params, timeout: float | None) -> Rows:
-        """Return rows of text, whole numbers and booleans. `timeout` is in seconds.
+    def fetch(self, sql: str, params: Params, give_up_at: float | None) -> Rows:
+        """Return rows of text, whole numbers and booleans.
 
         After a `psycopg.Error` other than `DeadlineExceededError`, an ordinary cursor may succeed.
         """
         if any("\0" in value for value in params.values()):  # libpq would truncate it there
             raise psycopg.DataError("PostgreSQL text has no NUL characters.")
-        give_up_at = None if timeout is None else time.monotonic() + timeout
         statement = self._statements.get(sql) or self._prepare(sql, tuple(params), give_up_at)
         values = [params[name].encode() for name in statement.params]
         if self.use_names:
@@ -54,14 +54,13 @@ class PreparedStatements:
         else:
             self._pgconn.send_query_params(statement.text, values)
         result = self._receive(give_up_at)
-        columns = [
-            ((result.fname(n) or b"").decode(), _CONVERTERS.get(result.ftype(n), bytes.decode))
-            for n in range(result.nfields)
-        ]
+        for n in range(len(statement.columns), result.nfields):  # only for the first result
+            convert = _CONVERTERS.get(result.ftype(n), bytes.decode)
+            statement.columns.append(((result.fname(n) or b"").decode(), convert))
         return [
             {
                 name: None if (value := result.get_value(row, n)) is None else convert(value)
-                for n, (name, convert) in enumerate(columns)
+                for n, (name, convert) in enumerate(statement.columns)
             }
             for row in range(result.ntuples)
         ]
@@ -70,7 +69,7 @@ class PreparedStatements:
         """Prepare a statement. A hash of its SQL names it, so every session agrees."""
         name = f"authdemo_{sha256(sql.encode()).hexdigest()[:32]}_{self._alterations}"
         text = sql % {param: f"${number}" for number, param in enumerate(params, 1)}
-        statement = _Statement(name.encode(), text.encode(), params)
+        statement = _Statement(name.encode(), text.encode(), params, [])
         if self.use_names:
             self._pgconn.send_prepare(statement.name, statement.text)
             self._receive(give_up_at)
