@@ -74,9 +74,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.validate_thread_sharing()
         self.close_if_health_check_failed()
         self.ensure_connection()
-        if not self.get_autocommit():
-            return fetch_by_cursor(self, sql, params)
         connection: Connection = self.connection
+        if not connection.autocommit:
+            return fetch_by_cursor(self, sql, params)
         directly = not self._is_instrumented()
         try:
             if not directly:
