@@ -19,6 +19,7 @@ from django.db import (
 )
 from django.db.backends.utils import CursorWrapper
 from django.test.utils import CaptureQueriesContext
+from psycopg.pq import TransactionStatus
 
 from api.models import Client
 from api.standing import look_up_for_login, look_up_for_token
@@ -111,6 +112,18 @@ def test_transaction_sees_its_own_rows_and_its_rollback_ends_no_statement(
         raise ZeroDivisionError
     assert look_up_for_login(client_row.username) == known
     assert len(prepared()) == 1
+
+
+def test_first_read_of_a_transaction_begins_it() -> None:
+    with transaction.atomic():
+        echo()
+        assert connection.connection.info.transaction_status == TransactionStatus.INTRANS
+
+
+def test_transactions_are_read_committed_whatever_the_database_prefers() -> None:
+    execute("SET default_transaction_isolation = 'serializable'")
+    with transaction.atomic():
+        assert execute("SHOW transaction_isolation") == [("read committed",)]
 
 
 @pytest.mark.parametrize("how", ["DISCARD ALL", "DEALLOCATE ALL"])
