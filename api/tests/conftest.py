@@ -14,7 +14,8 @@ from redis import Redis
 from rest_framework.test import APIClient
 
 from api import keys, tokens
-from api.credentials import create_client
+from api.credentials import check, create_client
+from api.endpoints import endpoints
 from api.models import Client
 from api.tests.support.chromium import chromium, watched_page
 from api.tests.support.server import Server, Service
@@ -72,6 +73,15 @@ def get_token(http: APIClient, credentials: dict[str, str]) -> Callable[[], str]
         return str(response.data["access_token"])
 
     return login
+
+
+@pytest.fixture
+def able_token(credentials: dict[str, str]) -> str:
+    """A token with each scope that a view requires."""
+    views = [entry.view_class for entry in endpoints()]
+    scopes = {scope for view in views for scope in getattr(view, "required_scopes", ())}
+    login = check(credentials["client_id"], credentials["client_secret"], address="192.0.2.1")
+    return tokens.issue(login, tuple(sorted(scopes))).text
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from rest_framework.test import APIClient
 
 from api import keys
 from api.openapi.operations import document
+from api.tests.support.responses import bearer
 
 Spoil = Callable[[dict[str, Any], int], dict[str, Any]]
 WRONG = "Basic Zm9vOm5vdCBiYXI="
@@ -42,17 +43,15 @@ class Broken:
 
 
 @pytest.fixture
-def well_formed(credentials: dict[str, str], get_token: Callable[[], str]) -> dict[str, Any]:
-    """What makes each operation succeed, where that takes more than to call it."""
-    token = get_token()
+def well_formed(credentials: dict[str, str], able_token: str) -> dict[str, Any]:
+    """What makes each operation succeed, where that takes more than to call it with a token."""
     text = f"{credentials['client_id']}:{credentials['client_secret']}"
     basic = {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
     return {
         "login": {"data": {"grant_type": "client_credentials"}, "headers": basic},
-        "introspect": {"data": {"token": token}, "headers": basic},
-        "revoke": {"data": {"token": token}, "headers": basic},
+        "introspect": {"data": {"token": able_token}, "headers": basic},
+        "revoke": {"data": {"token": able_token}, "headers": basic},
         "register": {"data": {"client_name": "Billing"}},
-        "private": {"headers": {"Authorization": f"Bearer {token}"}},
     }
 
 
@@ -105,6 +104,7 @@ def spoil(
 def test_answer_is_as_documented(
     http: APIClient,
     well_formed: dict[str, Any],
+    able_token: str,
     spoil: Spoil,
     path: str,
     method: str,
@@ -112,7 +112,8 @@ def test_answer_is_as_documented(
     code: str,
 ) -> None:
     status, documented = int(code), operation["responses"][code]
-    request = well_formed.get(operation["operationId"], {}) | spoil(operation, status)
+    request = well_formed.get(operation["operationId"], {"headers": bearer(able_token)})
+    request |= spoil(operation, status)
     if isinstance(request.get("data"), dict):
         request["format"] = "json"
     response = getattr(http, method)(path, **request)
