@@ -10,12 +10,13 @@ from typing import Any
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
-from django.db.models.signals import m2m_changed, pre_delete, pre_save
+from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_save
 from django.dispatch import receiver
 
 from api import audit, tokens
 from api.models import RetiredSecret
 
+_CHANGES = "_authdemo_changes"  # set on an instance while it is saved
 WATCHED = {"is_active", "is_staff", "is_superuser"}
 
 
@@ -41,6 +42,7 @@ def revoke_tokens_with_a_deleted_scope(instance: Group, **_kwargs: Any) -> None:
 def revoke_tokens_with_a_renamed_scope(instance: Group, *, raw: bool, **_kwargs: Any) -> None:
     if not raw and Group.objects.filter(pk=instance.pk).exclude(name=instance.name).exists():
         tokens.revoke_all(_members(instance))
+        setattr(instance, _CHANGES, True)
 
 
 @receiver(pre_save)
@@ -58,16 +60,24 @@ def revoke_tokens_of_a_disabled_client(
     if update_fields is not None and not WATCHED.intersection(update_fields):
         return
     rows = User.objects.filter(pk=instance.pk, is_staff=False, is_superuser=False)
-    if instance.is_staff or instance.is_superuser:
+    becomes_staff = instance.is_staff or instance.is_superuser
+    if becomes_staff and rows.exists():
         _end_client(rows, instance)
-    elif not instance.is_active:
+    elif not becomes_staff and not instance.is_active:
         tokens.revoke_all(rows.filter(is_active=True))
+    setattr(instance, _CHANGES, True)
+
+
+@receiver(post_save)
+def revoke_tokens_issued_during_a_change(instance: Any, **_kwargs: Any) -> None:
+    """Revoke once more: a login between the first time and the change read what it was before."""
+    if vars(instance).pop(_CHANGES, False):
+        disabled = User.objects.filter(pk=instance.pk, is_active=False)
+        tokens.revoke_all(_members(instance) if isinstance(instance, Group) else disabled)
 
 
 def _end_client(rows: QuerySet[User], instance: User) -> None:
     """End the secrets and tokens of a client that becomes staff, as a program knows its secret."""
-    if not rows.exists():
-        return
     tokens.revoke_all(rows)
     RetiredSecret.objects.filter(client__in=rows).delete()
     instance.password = make_password(None)

@@ -31,6 +31,7 @@ class ClientState:
     secret_hashes: tuple[str, ...]
     generation: int
     is_staff: bool = False
+    is_client: bool = True
     groups: tuple[str, ...] = ()
     was_used_recently: bool = False
 
@@ -48,7 +49,7 @@ _TABLES = """
 """
 _LOGIN = f"""
     SELECT {_COLUMNS}, client.last_login > %(recently)s AS was_used_recently, scope.name AS scope,
-        client.is_staff OR client.is_superuser AS is_staff
+        client.is_staff, NOT client.is_staff AND NOT client.is_superuser AS is_client
     FROM {_TABLES}
     LEFT JOIN auth_user_groups AS membership ON membership.user_id = client.id
         AND %(secret_hash)s IN ('', client.password, retired.hash)
@@ -66,6 +67,7 @@ _UNKNOWN_CLIENT = {
     "pk": 0,
     "is_active": False,
     "is_staff": False,
+    "is_client": True,
     "secret_hash": f"{GeneratedSecretHasher.algorithm}${64 * '-'}",
     "retired_hash": None,
     "generation": None,
@@ -92,6 +94,7 @@ def look_up_for_login(client_id: str, *, secret_hash: str = "") -> ClientState:
         client_id,
         rows[0],
         is_staff=bool(rows[0]["is_staff"]),
+        is_client=bool(rows[0]["is_client"]),
         groups=tuple(sorted(row["scope"] for row in rows if row["scope"])),
         was_used_recently=bool(rows[0]["was_used_recently"]),
     )

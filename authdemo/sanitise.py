@@ -7,11 +7,16 @@ Content-Type and Accept, and in the parts of a multipart body.
 """
 
 import io
+import re
 from typing import Any
 
 from django.conf import settings
 
-UTF8 = {"utf-8", "utf8", "us-ascii", "ascii"}
+_UTF8 = "utf-8|utf8|us-ascii|ascii"
+HARMLESS = re.compile(
+    rf"""\s*(charset\s*=\s*("({_UTF8})"|({_UTF8}))|(?!charset)[\w.-]+\s*=\s*[^\s"*]+|)\s*""",
+    re.IGNORECASE | re.ASCII,
+)
 MAX_CONTENT_TYPE = 256  # characters; Django's parser takes time with the square of them
 MAX_ORIGIN = 4096  # characters; browsers send no longer ones
 MAX_DIGITS = 18  # of a length; no body is longer
@@ -48,9 +53,8 @@ def _content_type(text: str) -> str:
 
 
 def _is_harmless(parameter: str) -> bool:
-    name, _, value = parameter.partition("=")
-    is_charset = name.strip().lower() == "charset"
-    return "*" not in name and (not is_charset or value.strip().strip('"').lower() in UTF8)
+    """Tell whether a parameter names UTF-8, or no charset. A quoted text could hide another one."""
+    return bool(HARMLESS.fullmatch(parameter))
 
 
 def _media_range(text: str) -> str:
@@ -66,7 +70,8 @@ def _bound_body(environ: dict[str, Any]) -> None:
     """
     most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
     length = environ.get("CONTENT_LENGTH", "")
-    if not length and environ.get("wsgi.input_terminated"):
+    has_body = environ.get("REQUEST_METHOD") not in {"GET", "HEAD", "OPTIONS"}
+    if has_body and not length and environ.get("wsgi.input_terminated"):
         body = environ["wsgi.input"].read(most)
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))

@@ -372,7 +372,11 @@ LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
 REPETITIVE_LOGGERS = ("api.credentials", "api.exceptions", "api.keys", "api.throttling")
 QUOTING_LOGGERS = tuple(  # Django logs these refusals with a traceback
     f"django.security.{name}"
-    for name in ("DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent")
+    for name in (
+        *("DisallowedHost", "DisallowedRedirect", "RequestDataTooBig", "SuspiciousFileOperation"),
+        *("SuspiciousMultipartForm", "SuspiciousOperation", "SuspiciousSession", "csrf"),
+        *("TooManyFieldsSent", "TooManyFilesSent"),
+    )
 )
 LOGGING = {
     "version": 1,
@@ -392,16 +396,16 @@ LOGGING = {
         "brief": {"()": "authdemo.logs.BriefFilter"},
         **{
             f"once_a_minute/{name}": {"()": "authdemo.logs.OnceAMinuteFilter"}
-            for name in (*REPETITIVE_LOGGERS, *QUOTING_LOGGERS)
+            for name in (*REPETITIVE_LOGGERS, *QUOTING_LOGGERS, "django.request")
         },
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        # Without Django's line for each 4xx: a stranger could put 8 KiB of path into each.
-        "django.request": {"level": "ERROR"},
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
         **{name: {"filters": [f"once_a_minute/{name}"]} for name in REPETITIVE_LOGGERS},
         **{name: {"filters": ["brief", f"once_a_minute/{name}"]} for name in QUOTING_LOGGERS},
+        # Not the line that Django writes for each 4xx: a stranger could send 8 KiB of path in each.
+        "django.request": {"level": "ERROR", "filters": ["once_a_minute/django.request"]},
     },
 }

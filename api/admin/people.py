@@ -39,7 +39,7 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class StaffAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     """People who may use the admin. Everybody added here becomes staff."""
 
-    list_display = ("username", "email", "first_name", "last_name", "is_active", "is_superuser")
+    list_display = ("username", "first_name", "last_name", "is_active", "is_superuser")
     list_filter = ("is_superuser", "is_active", "groups")
     fieldsets = (
         (None, {"fields": ("username", "password")}),

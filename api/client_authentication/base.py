@@ -1,9 +1,10 @@
 """The interface of a client authentication method."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from api.credentials import Login
+from api.parameters import Parameter
 
 
 class MalformedProofError(Exception):
@@ -26,7 +27,12 @@ class Proof(Protocol):
 
 
 class Method(Protocol):
-    """A method, whose proof is in the Authorization header or in the parameters."""
+    """A method, whose proof is in the Authorization header or in the parameters.
+
+    `reads` are the parameters; the OpenAPI document lists those of all methods.
+    """
+
+    reads: ClassVar[tuple[Parameter, ...]]
 
     @staticmethod
     def presents(authorization: str, parameters: Mapping[str, Any]) -> bool:

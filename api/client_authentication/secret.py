@@ -4,14 +4,14 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote_plus
 
 from api import credentials
 from api.client_authentication.base import MalformedProofError
 from api.credentials import BadCredentialsError, Login
 from api.hashers import is_generated
-from api.parameters import CLIENT_ID, CLIENT_SECRET, ParameterError
+from api.parameters import CLIENT_ID, CLIENT_SECRET, Parameter, ParameterError
 
 MALFORMED = "The Basic credentials are malformed."
 TWO_WAYS = "Use one client authentication method only, for one client."
@@ -44,6 +44,8 @@ class SecretProof:
 class Basic:
     """The secret is in a Basic header (RFC 7617)."""
 
+    reads: ClassVar[tuple[Parameter, ...]] = (CLIENT_ID,)
+
     @staticmethod
     def presents(authorization: str, parameters: Mapping[str, Any]) -> bool:
         return authorization.partition(" ")[0].lower() == "basic"
@@ -58,6 +60,8 @@ class Basic:
 
 class Post:
     """The secret is a parameter of the body."""
+
+    reads: ClassVar[tuple[Parameter, ...]] = (CLIENT_ID, CLIENT_SECRET)
 
     @staticmethod
     def presents(authorization: str, parameters: Mapping[str, Any]) -> bool:

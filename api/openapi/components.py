@@ -4,10 +4,9 @@ from copy import deepcopy
 from typing import Any
 
 from api import tokens
+from api.client_authentication import METHODS
 from api.openapi.examples import examples
 from api.parameters import (
-    CLIENT_ID,
-    CLIENT_SECRET,
     GRANT_TYPE,
     SCOPE,
     TOKEN,
@@ -68,12 +67,12 @@ def reference(component: str) -> dict[str, str]:
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the schema of each body, by component."""
     shown = examples()
+    of_client = {each.name: each for method in METHODS.values() for each in method.reads}.values()
     jwk = like(dict.fromkeys(("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e"), ""))
     jwk["required"] = ["kty", "kid", "use", "alg"]
     return {name: like(example) for name, example in shown.items()} | {
         "Login": parameters(
-            CLIENT_ID,
-            CLIENT_SECRET,
+            *of_client,
             GRANT_TYPE,
             SCOPE,
             grant_type={
@@ -81,7 +80,7 @@ def schemas() -> dict[str, dict[str, Any]]:
                 "description": "May be left out of JSON only.",
             },
         ),
-        "OwnToken": parameters(CLIENT_ID, CLIENT_SECRET, TOKEN, TOKEN_TYPE_HINT, required=(TOKEN,)),
+        "OwnToken": parameters(*of_client, TOKEN, TOKEN_TYPE_HINT, required=(TOKEN,)),
         "Error": like({"error": "", "error_description": ""}),
         "Root": {"type": "object", "additionalProperties": URL},
         "Private": with_claims(shown["Private"]),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import OperationalError
+from django.test import Client as Browser
 from rest_framework.test import APIClient
 
 from api import audit
@@ -128,3 +129,13 @@ def test_request_that_is_refused_writes_no_line(
     for path in ("/private", "/nowhere" + "x" * 8000, "/login"):
         assert http.get(path).status_code in {403, 404, 405}
     assert caplog.records == []
+
+
+@pytest.mark.django_db
+def test_forged_forms_are_logged_once_a_minute_and_cut(caplog: pytest.LogCaptureFixture) -> None:
+    strict = Browser(enforce_csrf_checks=True)
+    for number in range(3):
+        strict.post(f"/admin/{number}{'x' * 4000}/")
+        strict.post("/admin/login/", headers={"Origin": f"http://{'a' * 4000}"})
+    assert all(len(record.getMessage()) < 500 for record in caplog.records)
+    assert len([record for record in caplog.records if "Origin" in record.getMessage()]) == 1

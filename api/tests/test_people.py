@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db.models.signals import pre_save
 from django.test import Client as Browser
 from rest_framework.test import APIClient
 
-from api.credentials import rotate_secret
+from api.credentials import create_client, rotate_secret
 from api.models import Client, RetiredSecret
 from api.tests.support.responses import is_good
 
@@ -192,16 +193,25 @@ def test_staff_are_no_clients_and_clients_no_staff(
 ) -> None:
     User.objects.create_superuser("boss", password=PASSWORD)
     User.objects.create_user("superuser", password=PASSWORD, is_superuser=True)
+    client, secret = create_client("promoted")
+    User.objects.filter(pk=client.pk).update(is_staff=True)  # which sends no signal
     caplog.set_level(logging.INFO, "api.audit")
     for username in ("boss", "superuser"):
         body = {"client_id": username, "client_secret": PASSWORD}
         assert http.post("/login", body, format="json").status_code == 401
-    form = {"username": credentials["client_id"], "password": credentials["client_secret"]}
-    assert http.post("/admin/login/", form).status_code == 200  # the form once more
+    for username, password in (
+        (credentials["client_id"], credentials["client_secret"]),
+        ("superuser", PASSWORD),
+        ("promoted", secret),
+    ):
+        form = {"username": username, "password": password}
+        assert http.post("/admin/login/", form).status_code == 200  # the form once more
     assert [record.getMessage() for record in caplog.records] == [
         'login_failed client="boss" address="127.0.0.1" reason="staff, not a client"',
         'login_failed client="superuser" address="127.0.0.1" reason="staff, not a client"',
         'sign_in_failed client="reporting" address="127.0.0.1" reason="not staff"',
+        'sign_in_failed client="superuser" address="127.0.0.1" reason="not staff"',
+        'sign_in_failed client="promoted" address="127.0.0.1" reason="not staff"',
     ]
 
 
@@ -212,3 +222,21 @@ def test_long_user_name_is_refused_unread(
     form = {"username": "x" * 151, "password": PASSWORD}
     assert http.post("/admin/login/", form).status_code == 200
     assert caplog.records == []
+
+
+def test_token_issued_while_a_client_is_being_deactivated_does_not_come_back(
+    http: APIClient, client_row: Client, get_token: Token
+) -> None:
+    meanwhile: list[str] = []
+
+    def log_in(**_kwargs: object) -> None:
+        meanwhile.append(get_token())
+
+    pre_save.connect(log_in, sender=Client)  # after ours, before the row changes
+    try:
+        client_row.is_active = False
+        client_row.save()
+    finally:
+        pre_save.disconnect(log_in, sender=Client)
+    Client.objects.filter(pk=client_row.pk).update(is_active=True)
+    assert [is_good(http, token) for token in meanwhile] == [False]

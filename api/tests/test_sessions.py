@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
@@ -86,3 +87,15 @@ def test_new_session_takes_some_expired_ones_away(browser: Browser) -> None:
     SessionStore().create()
     assert Session.objects.filter(expire_date=then).count() == 2
     assert is_signed_in(browser)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_asynchronous_half_keeps_no_key_either() -> None:
+    store = SessionStore()
+    async_to_sync(store.acreate)()
+    (row,) = Session.objects.all()
+    assert store.session_key
+    assert store.session_key != row.session_key
+    assert async_to_sync(store.aexists)(store.session_key)
+    async_to_sync(store.aflush)()
+    assert not Session.objects.exists()

@@ -1,5 +1,6 @@
 """The queue of slow hashes: who waits, who is pushed out, and whose turn it is."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -92,6 +93,19 @@ def test_failures_are_forgotten_after_a_minute(
     crowd.ask("honest", expected=2)
     crowd.release()
     eventually(lambda: crowd.served == ["holder", "guesser", "honest"])
+
+
+def test_turn_is_given_while_failures_are_being_forgotten(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd.queue.note_failure("guesser")
+    now = monotonic()
+    clock = itertools.chain([now] * 3, itertools.repeat(now + slow_hashes.FAILURE_MEMORY + 1))
+    crowd.ask("guesser", expected=1)
+    crowd.ask("honest", expected=2)
+    monkeypatch.setattr(slow_hashes, "monotonic", lambda: next(clock))
+    crowd.release()
+    eventually(lambda: len(crowd.served) == 3)
 
 
 def test_networks_that_failed_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

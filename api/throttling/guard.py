@@ -84,7 +84,7 @@ def _counters(address: str, client_ids: Sequence[str]) -> list[Counter]:
     """Return the counters of these guesses. A digest keeps the key of a long client id short."""
     key = f"failures:{{{caller_network(address)}}}"  # braces: one slot of a Redis cluster
     limit, window = settings.FAILED_LOGINS_PER_ADDRESS
-    counted = [Counter(key, len(client_ids), limit, window)]
+    counted = [Counter(key, min(len(client_ids), limit), limit, window)]
     limit, window = settings.FAILED_LOGINS_PER_CLIENT
     for client_id, guesses in Tally(client_ids).items():
         digest = hashlib.sha256(client_id.encode()).hexdigest()

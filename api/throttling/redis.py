@@ -44,7 +44,7 @@ return {{full, wait}}
 _TAKE_BACK = """
 for i, key in ipairs(KEYS) do
     local count = tonumber(redis.call('GET', key)) or 0
-    redis.call('DECRBY', key, math.min(count, ARGV[3 * i - 2]))
+    if count > 0 then redis.call('DECRBY', key, math.min(count, ARGV[3 * i - 2])) end
 end
 """
 

@@ -26,6 +26,7 @@ class QueueFullError(Exception):
 @dataclass(eq=False, slots=True)
 class _Request:
     network: str
+    is_called: bool = False
     is_evicted: bool = False
 
 
@@ -45,17 +46,17 @@ class SlowHashQueue:
         with self._changed:
             request = _Request(network)
             self._enqueue(request)
-            self._changed.wait_for(lambda: request.is_evicted or self._is_next(request))
-            if request.is_evicted:
-                raise QueueFullError
-            self._waiting.remove(request)
-            self._is_busy = True
+            if not self._is_busy:
+                self._call_next()
+            self._changed.wait_for(lambda: request.is_called or request.is_evicted)
+        if request.is_evicted:
+            raise QueueFullError
         try:
             yield
         finally:
             with self._changed:
                 self._is_busy = False
-                self._changed.notify_all()
+                self._call_next()
 
     def note_failure(self, network: str) -> None:
         """Remember that a guess from a network was wrong."""
@@ -82,10 +83,16 @@ class SlowHashQueue:
             self._changed.notify_all()
         self._waiting.append(request)
 
-    def _is_next(self, request: _Request) -> bool:
-        """Tell whether it is a request's turn: in order, but networks that failed come last."""
-        first = min(self._waiting, key=self._has_failed)
-        return not self._is_busy and first is request
+    def _call_next(self) -> None:
+        """Give the turn to the next request: in order, but networks that failed come last.
+
+        Only this decides, or two requests could each see the other as the next.
+        """
+        if self._waiting:
+            request = min(self._waiting, key=self._has_failed)
+            self._waiting.remove(request)
+            self._is_busy = request.is_called = True
+            self._changed.notify_all()
 
 
 @lru_cache(maxsize=1)

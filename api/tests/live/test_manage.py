@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import requests
 
 from api.tests.support.curl import curl
 from api.tests.support.server import Server, free_port
@@ -42,6 +43,16 @@ def log_in(service: Server, client_id: str, secret: str) -> int:
     body = json.dumps({"client_id": client_id, "client_secret": secret})
     header = "Content-Type: application/json"
     return curl("--header", header, "--data", body, f"{service.url}/login")[0]
+
+
+def signs_in(service: Server, username: str, password: str) -> bool:
+    """Tell whether the admin lets somebody in."""
+    with requests.Session() as browser:
+        page = f"{service.url}/admin/login/"
+        browser.get(page, timeout=10)
+        form = {"username": username, "password": password, "next": "/admin/"}
+        form["csrfmiddlewaretoken"] = str(browser.cookies["csrftoken"])
+        return browser.post(page, form, timeout=10).url == f"{service.url}/admin/"
 
 
 # Before the first `migrate`
@@ -87,7 +98,9 @@ def test_ordinary_way_of_django_works_on_a_fresh_clone(fresh: Server) -> None:
     fresh.manage("migrate")
     fresh.manage("createsuperuser", "--no-input", "--username", "boss", "--email", "")
     with fresh.running(("manage.py", "runserver", str(fresh.port))):
-        assert log_in(fresh, "boss", PASSWORD) == 200
+        client = json.loads(fresh.manage("createclient", "foo"))
+        assert log_in(fresh, client["client_id"], client["client_secret"]) == 200
+        assert signs_in(fresh, "boss", PASSWORD)
     assert "unapplied" not in fresh.log
 
 
