@@ -1,7 +1,7 @@
 """Run prepared statements directly through libpq (`psycopg.pq`).
 
-With Django's cursor, /login costs 40 % more CPU and /private 75 %. Without preparing they cost 15 and
-50 % more, and PostgreSQL plans for 0.5 ms per login and 0.2 ms per call.
+With Django's cursor, /login costs 40 % more CPU and /private 75 %. Without preparing they cost 15
+and 50 % more, and PostgreSQL plans for 0.5 ms per login and 0.2 ms per call.
 """
 
 import select
