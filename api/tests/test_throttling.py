@@ -23,7 +23,7 @@ from rest_framework.test import APIClient
 
 from api.credentials import create_client
 from api.hashers import ChosenSecretHasher
-from api.tests.support.load import log_in
+from api.tests.support.load import call, log_in
 from api.tests.support.needs import need
 from api.tests.support.responses import assert_error, basic
 from api.tests.support.server import GRANIAN, Server
@@ -398,6 +398,24 @@ def test_victim_logs_in_while_an_attacker_guesses_at_its_secret(guarded: Server)
     assert logins == [200] * 25
     assert statuses[401] <= 1
     assert statuses.keys() <= {401, 429, 503}
+
+
+@pytest.mark.redis
+@pytest.mark.fault
+def test_flood_of_guesses_leaves_the_other_threads_free(guarded: Server) -> None:
+    """Of 8 threads one computes a hash and two wait for it. Further guesses are refused."""
+    arguments = (*GRANIAN, "--port", str(guarded.port), "--blocking-threads", "8")
+    with guarded.running(arguments), ThreadPoolExecutor(40) as pool:
+        guesses = [
+            pool.submit(log_in, guarded, "foo", "guess", {"X-Forwarded-For": f"10.{number}.0.1"})
+            for number in range(200)
+        ]
+        others = [call(guarded, "/livez").status for _ in range(20)]
+        answers = [guess.result() for guess in guesses]
+    refused = [answer for answer in answers if answer.status == 503]
+    assert others == [200] * 20
+    assert {answer.status for answer in answers} == {401, 503}
+    assert {answer.headers["retry-after"] for answer in refused} == {"2"}
 
 
 @pytest.mark.redis
