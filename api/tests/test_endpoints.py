@@ -62,7 +62,9 @@ def complaints() -> Iterator[str]:
             entry.view_class, "required_scopes"
         ):
             yield f"{view}: name the scopes that `HasScope` asks for in `required_scopes`."
-        if listed.pop(entry.path, None) != methods:
+        if not methods:
+            yield f"{view}: define `get` or another method; a viewset would be documented nowhere."
+        elif listed.pop(entry.path, None) != methods:
             yield f"README.md: add `{entry.path}` with {methods} to the table under Endpoints."
     for gone in listed.keys() - {"/admin/"}:
         yield f"README.md: remove `{gone}` from the table under Endpoints; it is not in urls.py."
@@ -79,7 +81,7 @@ def test_what_an_endpoint_lacks_is_said() -> None:
         "urls.py: give the path `/unfinished` a name; the root lists it by that.",
         "UnfinishedView: add a docstring; pages and OpenAPI show its first line as the purpose.",
         "UnfinishedView: name the scopes that `HasScope` asks for in `required_scopes`.",
-        "README.md: add `/unfinished` with  to the table under Endpoints.",
+        "UnfinishedView: define `get` or another method; a viewset would be documented nowhere.",
     ]
 
 
