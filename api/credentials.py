@@ -113,8 +113,10 @@ def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) 
     if not client.is_active:
         raise BadCredentialsError("inactive client")
     # No person has a generated secret. A client that became staff past the receivers has one.
-    if not (client.is_staff and not generated if is_staff else client.is_client):
-        raise BadCredentialsError("not staff" if is_staff else "staff, not a client")
+    if is_staff and (generated or not client.is_staff):
+        raise BadCredentialsError("not staff")
+    if not is_staff and not client.is_client:
+        raise BadCredentialsError("staff, not a client")
     if not generated:
         matched = _upgrade(client, secret, matched)
     _mark_used(client)

@@ -16,7 +16,7 @@ from django.dispatch import receiver
 from api import audit, tokens
 from api.models import RetiredSecret
 
-_CHANGES = "_authdemo_changes"  # set on an instance while it is saved
+_LOSES = "_authdemo_loses"  # set on an instance whose clients lose something by its save
 WATCHED = {"is_active", "is_staff", "is_superuser"}
 
 
@@ -42,7 +42,7 @@ def revoke_tokens_with_a_deleted_scope(instance: Group, **_kwargs: Any) -> None:
 def revoke_tokens_with_a_renamed_scope(instance: Group, *, raw: bool, **_kwargs: Any) -> None:
     if not raw and Group.objects.filter(pk=instance.pk).exclude(name=instance.name).exists():
         tokens.revoke_all(_members(instance))
-        setattr(instance, _CHANGES, True)
+        setattr(instance, _LOSES, True)
 
 
 @receiver(pre_save)
@@ -60,20 +60,20 @@ def revoke_tokens_of_a_disabled_client(
     if update_fields is not None and not WATCHED.intersection(update_fields):
         return
     rows = User.objects.filter(pk=instance.pk, is_staff=False, is_superuser=False)
-    becomes_staff = instance.is_staff or instance.is_superuser
-    if becomes_staff and rows.exists():
-        _end_client(rows, instance)
-    elif not becomes_staff and not instance.is_active:
-        tokens.revoke_all(rows.filter(is_active=True))
-    setattr(instance, _CHANGES, True)
+    if instance.is_staff or instance.is_superuser:
+        if rows.exists():
+            _end_client(rows, instance)
+    elif not instance.is_active and rows.filter(is_active=True).exists():
+        tokens.revoke_all(rows)
+        setattr(instance, _LOSES, True)
 
 
 @receiver(post_save)
 def revoke_tokens_issued_during_a_change(instance: Any, **_kwargs: Any) -> None:
-    """Revoke once more: a login between the first time and the change read what it was before."""
-    if vars(instance).pop(_CHANGES, False):
-        disabled = User.objects.filter(pk=instance.pk, is_active=False)
-        tokens.revoke_all(_members(instance) if isinstance(instance, Group) else disabled)
+    """Revoke again. A login after the first revocation and before the save saw the old state."""
+    if vars(instance).pop(_LOSES, False):
+        clients = User.objects.filter(pk=instance.pk)
+        tokens.revoke_all(_members(instance) if isinstance(instance, Group) else clients)
 
 
 def _end_client(rows: QuerySet[User], instance: User) -> None:

@@ -8,6 +8,8 @@ from rest_framework import serializers
 # Characters that would garble the text around a name: controls, zero widths, bidi marks.
 UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
 
+OPTIONAL: dict[str, Any] = {"required": False, "allow_blank": True, "allow_null": True}
+
 
 class TextField(serializers.CharField):
     """A string, exactly as sent: it is not trimmed, and numbers are refused."""
@@ -25,16 +27,6 @@ class RegistrationSerializer(serializers.Serializer[Any]):
     """The supported client metadata (RFC 7591 §2). Null and empty values count as absent."""
 
     client_name = TextField(
-        required=False,
-        allow_blank=True,
-        allow_null=True,
-        max_length=150,
-        validators=[RegexValidator(rf"^[^{UNPRINTABLE}]*\Z")],
+        max_length=150, validators=[RegexValidator(rf"^[^{UNPRINTABLE}]*\Z")], **OPTIONAL
     )
-    scope = TextField(
-        required=False,
-        allow_blank=True,
-        allow_null=True,
-        max_length=4096,
-        validators=[RegexValidator(r"^[^\x00]*\Z")],
-    )
+    scope = TextField(max_length=4096, validators=[RegexValidator(r"^[^\x00]*\Z")], **OPTIONAL)
