@@ -37,6 +37,23 @@ GRANIAN = ("granian", "--interface", "wsgi", "--no-ws")
 # Threads of one server that share a core don't interrupt each other whenever they have something to
 # do, so the caches of the one that computes stay warm: a sixth to a quarter less CPU per request.
 UNHURRIED = ("chrt", "--batch", "0")
+NGINX = """
+daemon off; pid {directory}/nginx.pid; error_log stderr crit; worker_processes 1;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
+    upstream service {{ server 127.0.0.1:{port}; keepalive 16; }}
+    server {{
+        listen 127.0.0.1:{front};
+        location / {{
+            proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection "";
+            proxy_set_header Host localhost; proxy_set_header X-Forwarded-For $remote_addr;
+        }}
+    }}
+}}
+"""
 
 
 def processors(servers: int = 1) -> tuple[list[int], int]:
@@ -196,6 +213,22 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+@contextmanager
+def nginx(port: int) -> Iterator[int]:
+    """Run nginx in front of a port, and yield its own."""
+    front = free_port()
+    with tempfile.TemporaryDirectory() as directory:
+        config = Path(directory, "nginx.conf")
+        config.write_text(NGINX.format(directory=directory, port=port, front=front))
+        process = subprocess.Popen(["nginx", "-c", str(config)])
+        try:
+            time.sleep(1)
+            yield front
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def run(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str:

@@ -10,17 +10,13 @@ or only hold connections, and the status of a call whose token is not ASCII.
 """
 
 import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from databases import scratch
-from harness import GRANIAN, Request, Server, end_in_order, free_port, load, processors
+from harness import GRANIAN, Request, Server, end_in_order, load, nginx, processors
 from report import markdown
 from systems import Ours
 
@@ -34,23 +30,6 @@ NOT_ASCII = (
     b"GET /private HTTP/1.1\r\nHost: localhost\r\n"
     b"Authorization: Bearer \xe9\r\nConnection: close\r\n\r\n"
 )
-NGINX = """
-daemon off; pid {directory}/nginx.pid; error_log stderr crit; worker_processes 1;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
-    upstream service {{ server 127.0.0.1:{port}; keepalive 16; }}
-    server {{
-        listen 127.0.0.1:{front};
-        location / {{
-            proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection "";
-            proxy_set_header Host localhost; proxy_set_header X-Forwarded-For $remote_addr;
-        }}
-    }}
-}}
-"""
 
 
 class Served(Ours):
@@ -80,22 +59,6 @@ class Found:
     call: float
     under: dict[str, str]  # what `/livez` takes, by kind and number of slow callers
     not_ascii: str
-
-
-@contextmanager
-def nginx(port: int) -> Iterator[int]:
-    """Run nginx in front of a port, and yield its own."""
-    front = free_port()
-    with tempfile.TemporaryDirectory() as directory:
-        config = Path(directory, "nginx.conf")
-        config.write_text(NGINX.format(directory=directory, port=port, front=front))
-        process = subprocess.Popen(["nginx", "-c", str(config)])
-        try:
-            time.sleep(1)
-            yield front
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def ask(port: int, request: bytes) -> str:

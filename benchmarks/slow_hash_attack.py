@@ -14,7 +14,6 @@ import argparse
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,34 +25,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-PROJECT = Path(__file__).resolve().parent.parent
+from harness import PROJECT, SECRET_KEY, free_port, nginx
+
 CONNECTIONS = 64
 CALLER = "127.200.0.1"
 JSON = {"Content-Type": "application/json"}
-NGINX = """
-daemon off; pid {directory}/nginx.pid; error_log stderr crit; worker_processes 1;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
-    upstream service {{ server 127.0.0.1:{port}; keepalive 64; }}
-    server {{
-        listen 127.0.0.1:{front};
-        location / {{
-            proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection "";
-            proxy_set_header Host localhost;
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        }}
-    }}
-}}
-"""
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def post(connection: http.client.HTTPConnection, path: str, body: dict[str, str]) -> int:
@@ -66,11 +42,11 @@ def post(connection: http.client.HTTPConnection, path: str, body: dict[str, str]
 @contextmanager
 def service(project: Path) -> Iterator[tuple[int, dict[str, dict[str, str]]]]:
     """Run the service behind nginx; yield nginx's port and the credentials of two clients."""
-    port, front = free_port(), free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         environment = os.environ | {
             "DATABASE_URL": f"sqlite:///{directory}/db.sqlite3",
-            "SECRET_KEY": "a key for the servers that benchmarks start, no secret at all",
+            "SECRET_KEY": SECRET_KEY,
             "TRUSTED_PROXIES": "1",
             "LOG_LEVEL": "ERROR",
         }
@@ -90,9 +66,6 @@ def service(project: Path) -> Iterator[tuple[int, dict[str, dict[str, str]]]]:
             "generated": {name: made[name] for name in ("client_id", "client_secret")},
             "chosen": {"client_id": "chosen", "client_secret": "bar"},
         }
-        Path(directory, "nginx.conf").write_text(
-            NGINX.format(directory=directory, port=port, front=front)
-        )
         granian = ["-m", "granian", "--interface", "wsgi", "--no-ws", "--blocking-threads", "8"]
         server = subprocess.Popen(
             [sys.executable, *granian, "--port", str(port), "authdemo.wsgi:application"],
@@ -101,14 +74,13 @@ def service(project: Path) -> Iterator[tuple[int, dict[str, dict[str, str]]]]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        proxy = subprocess.Popen(["nginx", "-c", f"{directory}/nginx.conf"])
         try:
-            time.sleep(4)
-            yield front, clients
+            with nginx(port) as front:
+                time.sleep(3)
+                yield front, clients
         finally:
-            for process in (proxy, server):
-                process.terminate()
-                process.wait(20)
+            server.terminate()
+            server.wait(20)
 
 
 @contextmanager

@@ -156,9 +156,9 @@ def test_worker_that_is_killed_loses_its_own_requests_only(server: Server, load:
             time.sleep(1)
             os.kill(before[-1], signal.SIGKILL)
             killed = time.monotonic()
-            eventually(lambda: len(children(process.pid)) == len(before))
-            time.sleep(RECOVERY)
-        assert set(children(process.pid)) != set(before)
+            # The killed process is still a child until granian has waited for it.
+            eventually(lambda: len(set(children(process.pid)) - {before[-1]}) == len(before))
+            time.sleep(RECOVERY + 1)
     print(load.summary())  # noqa: T201 (pytest shows it with -s, or when the test fails)
     assert load.statuses(*KINDS).keys() <= {0, 200}
     assert load.statuses(*KINDS)[0] <= THREADS * len(KINDS)  # one call in flight a thread
