@@ -1,4 +1,4 @@
-"""Check credentials, create and register clients, and rotate secrets.
+"""Check the credentials of clients, and of people in the admin.
 
 The cost of a check depends only on the form of the presented secret: one SHA-256 for a generated
 secret, one Argon2id run for any other. It does not depend on the client or the stored hash, so
@@ -8,24 +8,21 @@ with its own algorithm until the client's first login replaces it.
 
 import logging
 import re
-import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 
 from django.contrib.auth.hashers import get_hasher, make_password
-from django.contrib.auth.models import Group, User
-from django.core.exceptions import ValidationError
-from django.db import Error, IntegrityError, connection, transaction
+from django.contrib.auth.models import User
+from django.db import Error, connection, transaction
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.settings import api_settings
 
-from api import audit
-from api.hashers import GeneratedSecretHasher, generate_secret, is_generated
-from api.models import Client, RetiredSecret
+from api.hashers import GeneratedSecretHasher, is_generated
+from api.models import RetiredSecret
 from api.standing import ClientState, look_up_for_login
 
 INTROSPECT, REGISTER = "introspect", "register"  # scopes that this service requires
@@ -40,10 +37,6 @@ class BadCredentialsError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-class SecretChangedError(Exception):
-    """The client's secret was changed by another request in the meantime."""
 
 
 class ScopeNotGrantedError(Exception):
@@ -83,10 +76,6 @@ class Login:
 def is_scope(name: str) -> bool:
     """Tell whether a group's name can be a scope: one with spaces would be read as several."""
     return bool(SCOPE.fullmatch(name))
-
-
-def scopes() -> list[Group]:
-    return [group for group in Group.objects.order_by("name") if is_scope(group.name)]
 
 
 def current_scopes(client_id: str) -> set[str]:
@@ -205,82 +194,3 @@ def _fail_if_locked() -> Iterator[None]:
             with transaction.atomic():
                 cursor.execute("SET LOCAL lock_timeout = '50ms'")
                 yield
-
-
-def create_client(
-    client_id: str | None = None,
-    *,
-    name: str = "",
-    scopes: Iterable[str] = (),
-    secret: str | None = None,
-) -> tuple[Client, str]:
-    """Create a client and return it with its secret, which is stored only as a hash.
-
-    The id and the secret are generated unless given. Raises `ValidationError`.
-    """
-    secret = secret or generate_secret()
-    scopes = set(scopes)
-    for scope in scopes:
-        if not is_scope(scope):
-            raise ValidationError({"scopes": f"{scope!r} is not a scope (RFC 6749 §3.3)."})
-        Group(name=scope).clean_fields()
-    client = Client(username=client_id or str(uuid.uuid4()), first_name=name)
-    client.password = make_password(secret)
-    client.full_clean()
-    try:
-        with transaction.atomic():
-            client.save(force_insert=True)
-            client.groups.set([Group.objects.get_or_create(name=scope)[0] for scope in scopes])
-    except IntegrityError:
-        # Another request took the id after the check.
-        raise ValidationError({"username": "This client id is taken."}) from None
-    return client, secret
-
-
-def register_client(*, name: str, scopes: Iterable[str], address: str) -> tuple[Client, str]:
-    """Create a client as `create_client` does, and write an audit line with the address."""
-    client, secret = create_client(name=name, scopes=scopes)
-    audit.record("client_registered", client=client.username, address=address)
-    return client, secret
-
-
-def secret_version(client: Client) -> str:
-    """Return an id of the client's current secret, which reveals nothing about the secret."""
-    return salted_hmac(__name__, client.password, algorithm="sha256").hexdigest()[:32]
-
-
-def grace_end(client: Client) -> datetime | None:
-    """Return when the grace period of the previous secret ends, or `None` if it has ended."""
-    in_grace = RetiredSecret.objects.filter(
-        client_id=client.pk, replaced_by=client.password, expires_at__gt=timezone.now()
-    )
-    return in_grace.values_list("expires_at", flat=True).first()
-
-
-def rotate_secret(
-    client: Client, *, grace: timedelta | None = None, version: str | None = None
-) -> str:
-    """Give a client a new generated secret and return it.
-
-    The old secret and its tokens stay good for the grace period; without one, both end now. An
-    even older secret that is still in its grace period always ends now.
-    Raises `SecretChangedError` if the secret has changed since `client` was loaded, or since
-    somebody read its `version`. So of two concurrent rotations one wins and the other fails.
-    """
-    secret = generate_secret()
-    old, new = client.password, make_password(secret)
-    is_current = version is None or constant_time_compare(version, secret_version(client))
-    with transaction.atomic():
-        rows = Client.objects.filter(pk=client.pk, password=old)
-        if not is_current or not rows.update(password=new):
-            raise SecretChangedError(f"The secret of {client.username} has just been changed.")
-        RetiredSecret.objects.filter(client_id=client.pk).delete()
-        if grace:
-            RetiredSecret.objects.create(
-                client_id=client.pk,
-                hash=old,
-                replaced_by=new,
-                expires_at=timezone.now() + grace,
-            )
-    client.password = new
-    return secret

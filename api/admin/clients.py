@@ -25,7 +25,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
-from api import credentials, tokens
+from api import clients, credentials, tokens
 from api.admin import client_list
 from api.admin.forms import ClientForm, RotationForm
 from api.admin.records import activation_event, format_time, record_change
@@ -86,7 +86,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="previous secret")
     def previous_secret(self, client: Client) -> str:
-        ends_at = credentials.grace_end(client)
+        ends_at = clients.grace_end(client)
         return f"good until {format_time(ends_at)}" if ends_at else "none in its grace period"
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
@@ -111,7 +111,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
-            scopes = Group.objects.filter(pk__in=[group.pk for group in credentials.scopes()])
+            scopes = Group.objects.filter(pk__in=[group.pk for group in clients.scopes()])
             kwargs |= {"queryset": scopes.order_by("name"), "widget": forms.CheckboxSelectMultiple}
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
@@ -147,7 +147,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
             scopes = [group.name for group in form.cleaned_data["groups"]]
-            client, obj.secret = credentials.create_client(name=obj.first_name, scopes=scopes)
+            client, obj.secret = clients.create_client(name=obj.first_name, scopes=scopes)
             obj.pk, obj.username = client.pk, client.username
             record_change(request, "client_created", client=obj.username)
             return
@@ -185,22 +185,22 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         client = self._get_client(request, object_id, "api.rotate_secret")
         form = RotationForm(
-            request.POST or None, initial={"version": credentials.secret_version(client)}
+            request.POST or None, initial={"version": clients.secret_version(client)}
         )
         if request.method == "POST" and form.is_valid():
             try:
                 return self._rotate(request, client, form)
-            except credentials.SecretChangedError as error:
+            except clients.SecretChangedError as error:
                 messages.error(request, f"{error} It was not rotated again.")
                 return redirect("admin:api_client_rotate", object_id)
-        ends_at = credentials.grace_end(client)
+        ends_at = clients.grace_end(client)
         context = {"form": form, "grace_end": format_time(ends_at) if ends_at else ""}
         return self._render(request, "rotate", client, "Rotate secret", context)
 
     def _rotate(self, request: HttpRequest, client: Client, form: RotationForm) -> HttpResponse:
         grace = timedelta(hours=int(form.cleaned_data["grace"]))
         with transaction.atomic():
-            secret = credentials.rotate_secret(
+            secret = clients.rotate_secret(
                 client, grace=grace, version=form.cleaned_data["version"]
             )
             ends = (

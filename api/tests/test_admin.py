@@ -20,8 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from api import credentials as credentials_module
-from api import keys
+from api import clients, keys
 from api.admin import ClientAdmin, client_list
 from api.hashers import GENERATED
 from api.models import Client, SigningKey
@@ -147,10 +146,10 @@ def test_list_takes_as_many_queries_for_many_clients_as_for_few(admin: Browser) 
             admin.get(LIST)
         return len(context)
 
-    credentials_module.create_client(scopes=["read"])
+    clients.create_client(scopes=["read"])
     few = queries()
     for _ in range(20):
-        credentials_module.create_client(scopes=["read", "write"])
+        clients.create_client(scopes=["read", "write"])
     assert queries() == few
 
 
@@ -159,7 +158,7 @@ def test_list_ends_at_its_bound_and_says_so(
 ) -> None:
     monkeypatch.setattr(client_list, "MAX_LISTED", 3)
     for number in range(5):
-        credentials_module.create_client(f"client-{number}")
+        clients.create_client(f"client-{number}")
     page = admin.get(LIST).content.decode()
     assert "The first 3 clients; search or filter to find others." in page
 
@@ -183,7 +182,7 @@ def test_search_finds_the_beginning_of_an_id_or_a_name(
     admin: Browser, query: str, found: list[str]
 ) -> None:
     for client_id, name in (("job-1", "Night job"), ("job-10", ""), ("umlaut", "Äther")):
-        credentials_module.create_client(client_id, name=name)
+        clients.create_client(client_id, name=name)
     response = admin.get(LIST, {"q": query})
     assert sorted(client.username for client in response.context["cl"].result_list) == found
 
@@ -191,7 +190,7 @@ def test_search_finds_the_beginning_of_an_id_or_a_name(
 def test_filters(admin: Browser) -> None:
     now = timezone.now()
     for client_id, days in (("today", 0.5), ("this-month", 20), ("long-ago", 40), ("never", None)):
-        client, _ = credentials_module.create_client(client_id, scopes=["read", client_id])
+        client, _ = clients.create_client(client_id, scopes=["read", client_id])
         client.last_login = None if days is None else now - timedelta(days=days)
         client.is_active = client_id != "never"
         client.save()
@@ -287,7 +286,7 @@ def test_rotated_secret_works_and_the_old_one_until_its_grace_ends(
     assert logs_in(http, "reporting", credentials["client_secret"]) == bool(hours)
     assert is_good(http, token) == bool(hours)
     client_row.refresh_from_db()
-    end = credentials_module.grace_end(client_row)
+    end = clients.grace_end(client_row)
     if hours:
         assert end
         assert abs(end - timezone.now() - timedelta(hours=hours)) < timedelta(minutes=1)
@@ -299,7 +298,7 @@ def test_rotated_secret_works_and_the_old_one_until_its_grace_ends(
 def test_rotation_with_a_grace_that_is_not_on_offer_does_nothing(
     admin: Browser, client_row: Client, grace: str | None
 ) -> None:
-    version = credentials_module.secret_version(client_row)
+    version = clients.secret_version(client_row)
     data = {"version": version} if grace is None else {"version": version, "grace": grace}
     response = admin.post(page_of(client_row, "rotate"), data)
     assert response.status_code == 200
@@ -310,7 +309,7 @@ def test_rotation_with_a_grace_that_is_not_on_offer_does_nothing(
 def test_rotation_page_that_is_sent_twice_rotates_once(
     admin: Browser, http: APIClient, client_row: Client, credentials: dict[str, str]
 ) -> None:
-    data = {"grace": "24", "version": credentials_module.secret_version(client_row)}
+    data = {"grace": "24", "version": clients.secret_version(client_row)}
     secret = shown_secret(admin.post(page_of(client_row, "rotate"), data))
     response = admin.post(page_of(client_row, "rotate"), data, follow=True)
     assert response.redirect_chain == [(page_of(client_row, "rotate"), 302)]
@@ -326,7 +325,7 @@ def test_rotation_page_tells_which_secret_it_will_end(admin: Browser, client_row
     warning = "If you rotate, it ends at once"
     assert warning not in admin.get(page_of(client_row, "rotate")).content.decode()
     assert "none in its grace period" in admin.get(page_of(client_row)).content.decode()
-    credentials_module.rotate_secret(client_row, grace=timedelta(hours=1))
+    clients.rotate_secret(client_row, grace=timedelta(hours=1))
     assert warning in admin.get(page_of(client_row, "rotate")).content.decode()
     assert "good until" in admin.get(page_of(client_row)).content.decode()
 
@@ -338,7 +337,7 @@ def test_saving_a_client_never_brings_back_a_secret_that_was_just_rotated(
 
     def get_object_then_rotate(*args: Any, **kwargs: Any) -> Any:
         loaded = get_object(*args, **kwargs)
-        credentials_module.rotate_secret(Client.objects.get())
+        clients.rotate_secret(Client.objects.get())
         return loaded
 
     monkeypatch.setattr(ClientAdmin, "get_object", get_object_then_rotate)
@@ -418,7 +417,7 @@ def test_bulk_actions_switch_clients_off_and_on(
     get_token: Callable[[], str],
     audit_log: list[str],
 ) -> None:
-    other, _ = credentials_module.create_client("other")
+    other, _ = clients.create_client("other")
     Client.objects.filter(pk=other.pk).update(is_active=False)
     token = get_token()
     audit_log.clear()
@@ -441,7 +440,7 @@ def test_changes_and_deletions_are_on_record(
 ) -> None:
     admin.post(page_of(client_row), {"first_name": "Renamed"})
     admin.post(page_of(client_row, "delete"), {"post": "yes"})
-    other, _ = credentials_module.create_client("other")
+    other, _ = clients.create_client("other")
     selected = {"action": "delete_selected", "_selected_action": [other.pk], "post": "yes"}
     admin.post(LIST, selected)
     assert audit_log == [
@@ -480,7 +479,7 @@ def test_act_needs_its_permission(
     others = {"view_client", "change_client", "add_client", "delete_client"}
     others |= {"rotate_secret", "revoke_tokens"} - {needs}
     browser = operator(*others)
-    data = {"grace": "0", "version": credentials_module.secret_version(client_row)}
+    data = {"grace": "0", "version": clients.secret_version(client_row)}
     assert button not in browser.get(page_of(client_row)).content.decode()
     assert browser.get(page_of(client_row, page)).status_code == 403
     assert browser.post(page_of(client_row, page), data).status_code == 403
@@ -554,7 +553,7 @@ def test_operator_of_clients_has_no_hold_on_staff(
 
 def test_no_client_takes_the_name_of_staff(superuser: User) -> None:
     with pytest.raises(ValidationError, match="already exists"):
-        credentials_module.create_client("boss")
+        clients.create_client("boss")
 
 
 @pytest.mark.parametrize("path", ["999999/rotate/", "x/rotate/", "999999/revoke/", "1_2F/rotate/"])

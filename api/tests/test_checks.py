@@ -10,7 +10,7 @@ from django.core.checks import Tags, run_checks
 from pytest_django import Settings
 
 from api import keys
-from api.credentials import create_client
+from api.clients import create_client
 from api.hashers import ChosenSecretHasher
 from api.models import SigningKey
 from api.tests.support.server import PROJECT

@@ -12,7 +12,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import keys, tokens
-from api.credentials import check, create_client, rotate_secret
+from api.clients import create_client, rotate_secret
+from api.credentials import check
 from api.hashers import is_generated
 from api.models import Client, RetiredSecret, RevokedToken, SigningKey
 from api.tests.support.responses import is_good

@@ -21,14 +21,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from api import credentials, tokens
-from api.credentials import (
-    BadCredentialsError,
-    Login,
-    SecretChangedError,
-    create_client,
-    rotate_secret,
-)
+from api import clients, credentials, tokens
+from api.clients import SecretChangedError, create_client, rotate_secret
+from api.credentials import BadCredentialsError, Login
 from api.hashers import GeneratedSecretHasher, generate_secret
 from api.models import Client, RetiredSecret
 from api.standing import look_up_for_login
@@ -411,12 +406,12 @@ def test_of_two_rotations_at_once_one_wins_and_the_other_says_so(
 
 def test_version_names_one_secret(secret: str) -> None:
     client = Client.objects.get()
-    seen = credentials.secret_version(client)
+    seen = clients.secret_version(client)
     rotate_secret(client, grace=timedelta(hours=1), version=seen)
     with pytest.raises(SecretChangedError):
         rotate_secret(client, version=seen)
     assert client.password not in seen
-    rotate_secret(client, version=credentials.secret_version(client))
+    rotate_secret(client, version=clients.secret_version(client))
 
 
 # Last used

@@ -12,8 +12,7 @@ import time_machine
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from api import credentials as secrets_of
-from api import tokens
+from api import clients, tokens
 from api.models import Client, RevokedToken
 from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
 
@@ -21,7 +20,7 @@ INACTIVE = {"active": False}
 
 
 def make_client(client_id: str, *scopes: str) -> dict[str, str]:
-    client, secret = secrets_of.create_client(client_id, scopes=scopes)
+    client, secret = clients.create_client(client_id, scopes=scopes)
     return {"client_id": client.username, "client_secret": secret}
 
 

@@ -13,7 +13,7 @@ import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from rest_framework.test import APIClient
 
-from api import credentials as secrets_of
+from api import clients, credentials
 from api.models import Client
 from api.tests.support.responses import assert_error, basic
 from api.tokens import LIFETIME
@@ -44,7 +44,7 @@ def claims_of(response: Any) -> dict[str, Any]:
 
 
 def chosen(secret: str, client_id: str = "foo") -> None:
-    secrets_of.create_client(client_id, secret=secret)
+    clients.create_client(client_id, secret=secret)
 
 
 def test_answer_is_that_of_rfc_6749(http: APIClient, credentials: dict[str, str]) -> None:
@@ -330,6 +330,6 @@ def test_right_secret_with_nul_bytes_is_refused_even_where_pbkdf2_takes_it(
         response = post_form(GRANT, **basic("foo", "bar" + nuls))
         description = "The Basic credentials are malformed."
         assert_error(response, 400, "invalid_request", description)
-    with pytest.raises(secrets_of.BadCredentialsError):
-        secrets_of.check("foo", "bar" + nuls, address="192.0.2.1")
-    secrets_of.check("foo", "bar", address="192.0.2.1")
+    with pytest.raises(credentials.BadCredentialsError):
+        credentials.check("foo", "bar" + nuls, address="192.0.2.1")
+    credentials.check("foo", "bar", address="192.0.2.1")

@@ -13,7 +13,7 @@ from django.test import Client as Browser
 from rest_framework.test import APIClient
 
 from api import keys, tokens
-from api.credentials import rotate_secret
+from api.clients import rotate_secret
 from api.endpoints import endpoints
 from api.models import Client
 from api.renderers import local_path

@@ -18,7 +18,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import keys, tokens
-from api.credentials import rotate_secret
+from api.clients import rotate_secret
 from api.models import Client
 from api.tests.support.responses import assert_refused_token, bearer
 

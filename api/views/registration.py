@@ -7,7 +7,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import credentials
+from api import clients
 from api.authentication import BearerAuthentication
 from api.client_authentication import DEFAULT_METHOD
 from api.credentials import REGISTER
@@ -50,7 +50,7 @@ class RegisterView(FormView):
         if REGISTER not in granted:
             count_registration(address)
         asked = (metadata.validated_data.get("scope") or "").split()
-        client, secret = credentials.register_client(
+        client, secret = clients.register_client(
             name=metadata.validated_data.get("client_name") or "",
             scopes=granted.intersection(asked),
             address=address,

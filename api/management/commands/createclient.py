@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from api import audit
-from api.credentials import create_client
+from api.clients import create_client
 from api.management.output import print_credentials
 
 

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from api import audit
-from api.credentials import SecretChangedError, grace_end, rotate_secret
+from api.clients import SecretChangedError, grace_end, rotate_secret
 from api.management.output import print_credentials
 from api.models import Client
 

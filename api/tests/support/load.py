@@ -124,7 +124,7 @@ def revoke(load: Load, token: str) -> int:
 
 
 ROTATION = """
-from api.credentials import SecretChangedError, rotate_secret
+from api.clients import SecretChangedError, rotate_secret
 from api.keys import RotationPendingError, rotate
 from api.models import Client
 client = Client.objects.get(username="CLIENT")
