@@ -23,9 +23,10 @@ from rest_framework.response import Response
 
 from api.client_authentication.base import MalformedProofError
 from api.credentials import BadCredentialsError, ScopeNotGrantedError
-from api.health import NotMigratedError
+from api.health import DrainingError, NotMigratedError
 from api.keys import NoSigningKeyError
 from api.parameters import ParameterError, UnsupportedGrantTypeError
+from api.throttling.address import UnusableAddressError
 from api.throttling.guard import TooManyFailuresError
 from api.throttling.slow_hashes import QueueFullError
 
@@ -154,8 +155,8 @@ class Unavailable(APIError):
     default_code = "temporarily_unavailable"
     default_detail = "The service is temporarily unavailable; try again shortly."
 
-    def __init__(self) -> None:
-        super().__init__(headers={"Retry-After": str(RETRY_AFTER)})
+    def __init__(self, description: str | None = None) -> None:
+        super().__init__(description, headers={"Retry-After": str(RETRY_AFTER)})
 
 
 class ServerError(APIError):
@@ -183,6 +184,8 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     QueueFullError: lambda _: Unavailable(),
     ParameterError: lambda error: InvalidRequest(str(error)),
     MalformedProofError: lambda error: InvalidRequest(str(error)),
+    UnusableAddressError: lambda error: InvalidRequest(str(error)),
+    DrainingError: lambda error: Unavailable(str(error)),
     UnsupportedGrantTypeError: lambda _: UnsupportedGrantType(),
     ScopeNotGrantedError: lambda _: InvalidScope(),
     Http404: lambda _: NotFound(),
