@@ -127,7 +127,24 @@ ALLOWED_HOSTS = [f"[{host}]" if ":" in host else host]
 if IS_LOCAL:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
 
+
+def further_hosts() -> list[str]:
+    """Read `ALLOWED_HOSTS`: names or addresses without ports. No patterns, such as `*`."""
+    hosts = [text.strip().lower() for text in env.list("ALLOWED_HOSTS", default=[])]
+    for text in hosts:
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", text):
+            raise ImproperlyConfigured(
+                "ALLOWED_HOSTS must be names or addresses with commas between them, such as "
+                f"'auth.internal,[2001:db8::7]', not {text!r}."
+            )
+    return hosts
+
+
+ALLOWED_HOSTS += further_hosts()
+HEALTH_CHECKS = ("livez", "readyz")  # answer any Host, and http too
 TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
+# How long `/readyz` answers 503 before `manage.py serve` stops. Nothing local listens to it.
+DRAIN_SECONDS = number("DRAIN_SECONDS", 0 if IS_LOCAL else 10)
 
 # Secrets
 
@@ -188,6 +205,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
+    "authdemo.middleware.explain_redirects",
     "authdemo.middleware.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -315,9 +333,10 @@ FAILED_LOGINS_PER_CLIENT = rate("FAILED_LOGINS_PER_CLIENT", "10/minute")
 FAILED_LOGINS_PER_ADDRESS = rate("FAILED_LOGINS_PER_ADDRESS", "100/minute")
 REGISTRATIONS_PER_ADDRESS = rate("REGISTRATIONS_PER_ADDRESS", "10/minute")
 REDIS_URL = redis_url()
-# At most a quarter of a process's threads wait for a slow hash. Granian also reads the variable.
-SLOW_HASH_QUEUE = max(1, number("GRANIAN_BLOCKING_THREADS", 8) // 4)
-WORKERS = number("GRANIAN_WORKERS", 1)  # for a system check; Granian also reads it
+# Granian also reads these two variables.
+THREADS = number("GRANIAN_BLOCKING_THREADS", 8)
+WORKERS = number("GRANIAN_WORKERS", 1)
+SLOW_HASH_QUEUE = max(1, THREADS // 4)  # at most a quarter of the threads wait for a slow hash
 
 # API
 
@@ -351,6 +370,7 @@ if IS_HTTPS:  # no other host of the domain can set a `__Host-` cookie
 CSRF_FAILURE_VIEW = "api.exceptions.csrf_refused"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_SSL_REDIRECT = IS_HTTPS
+SECURE_REDIRECT_EXEMPT = [f"^({'|'.join(HEALTH_CHECKS)})$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0
 # On an apex domain it covers all subdomains. If it is off, `check --deploy` warns.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = (
