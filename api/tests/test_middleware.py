@@ -1,10 +1,13 @@
 """What every request passes first: its Host, and the scheme that a proxy names."""
 
 import pytest
+from django.http import HttpResponsePermanentRedirect
 from django.test import Client as Browser
+from django.test import RequestFactory
 from pytest_django import Settings
 
 from api.tests.support.responses import assert_error
+from authdemo.middleware import explain_redirects
 
 PUBLIC = "auth.example.com"
 
@@ -76,3 +79,13 @@ def test_redirect_that_never_ends_is_explained_once(
         public.get("/livez", headers=headers)
         assert public.get("/public", headers=headers).status_code == 301
     assert [record.getMessage() for record in caplog.records] == lines
+
+
+@pytest.mark.parametrize(("proxies", "proto"), [(1, {}), (0, {"X-Forwarded-Proto": "https"})])
+def test_redirect_of_a_request_over_tls_needs_no_explanation(
+    settings: Settings, caplog: pytest.LogCaptureFixture, proxies: int, proto: dict[str, str]
+) -> None:
+    settings.SECURE_SSL_REDIRECT, settings.TRUSTED_PROXIES = True, proxies
+    request = RequestFactory().get("/admin/auth", secure=True, headers=proto)
+    explain_redirects(lambda _: HttpResponsePermanentRedirect("/admin/auth/"))(request)
+    assert caplog.records == []

@@ -2,15 +2,19 @@
 
 import itertools
 import json
+import os
 import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from api import health
+from api.management.commands.serve import drain_on_sigterm
 from api.tests.support.load import Answer, call, log_in
 from api.tests.support.server import Server
 from api.tests.support.services import children, eventually
@@ -115,3 +119,15 @@ def test_reload_drains_nothing(server: Server) -> None:
         process.send_signal(signal.SIGHUP)
         eventually(lambda: len(now := children(process.pid)) == 1 and now != before, 30)
         assert call(server, "/readyz").status == 200
+
+
+def test_worker_that_has_just_been_forked_starts_no_draining(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "_draining", bytearray(1))
+    before: Any = signal.getsignal(signal.SIGTERM)
+    drain_on_sigterm()
+    inherited: Any = signal.signal(signal.SIGTERM, before)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    inherited(signal.SIGTERM, None)
+    assert not health.is_draining()
