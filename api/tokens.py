@@ -74,7 +74,7 @@ def _fingerprint(secret_key: str, stored_hash: str, generation: int) -> str:
 # To add a claim, add a line. Verification requires only those in REQUIRED, so existing tokens stay
 # good.
 CLAIMS = {
-    "iss": Claim(lambda _: settings.PUBLIC_URL, "Issuer: this service."),
+    "iss": Claim(lambda _: settings.ISSUER, "Issuer: this service."),
     "sub": Claim(lambda grant: grant.login.client_id, "Subject: the client."),
     "client_id": Claim(lambda grant: grant.login.client_id, "The client that requested it."),
     "aud": Claim(
@@ -146,7 +146,7 @@ def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
         raise TokenBackendError("The token lacks its issue or expiry time.")
     if not 0 <= claims["exp"] - claims["iat"] <= LIFETIME or not 0 <= claims["exp"] < 2**33:
         raise TokenBackendError("The token's times are out of range.")
-    if claims.get("iss") != settings.PUBLIC_URL or claims.get("aud") != settings.JWT_AUDIENCE:
+    if claims.get("iss") != settings.ISSUER or claims.get("aud") != settings.JWT_AUDIENCE:
         raise TokenBackendError("The token has another issuer or audience.")
     if not claims["sub"] or claims["sub"] != claims["client_id"]:
         raise TokenBackendError("The token has no subject.")

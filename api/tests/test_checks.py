@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 from django.conf import settings as configured
@@ -16,8 +17,8 @@ from api.models import SigningKey
 from api.tests.support.server import PROJECT
 
 
-def ids(databases: list[str] | None = None) -> list[str]:
-    tags = [Tags.database] if databases else [Tags.security]
+def ids(databases: list[str] | None = None, tags: Sequence[str] = (Tags.security,)) -> list[str]:
+    tags = [Tags.database] if databases else tags
     messages = run_checks(tags=tags, databases=databases)
     own = [message for message in messages if str(message.id).startswith("api.")]
     assert all(message.hint for message in own)
@@ -40,6 +41,25 @@ def test_weak_secret_key(settings: Settings, key: str, fallbacks: bool) -> None:
 def test_http_in_public(settings: Settings) -> None:
     settings.PUBLIC_URL, settings.IS_LOCAL = "http://auth.example.com", False
     assert ids() == ["api.E002"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (None, []),
+        ("/auth", []),
+        ("/login/auth", []),
+        ("/login", ["api.E009"]),
+        ("/admin", ["api.E009"]),
+        ("/admin/api", ["api.E009"]),
+        ("/static", ["api.E009"]),
+    ],
+)
+def test_path_of_the_service_itself(
+    settings: Settings, path: str | None, expected: list[str]
+) -> None:
+    settings.FORCE_SCRIPT_NAME, settings.STATIC_URL = path, f"{path or ''}/static/"
+    assert ids(tags=[Tags.urls]) == expected
 
 
 def test_debug_in_public(settings: Settings) -> None:

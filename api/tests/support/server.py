@@ -45,6 +45,7 @@ class Server:
     port: int = field(default_factory=free_port)
     extra: dict[str, str] = field(default_factory=dict)
     project: Path = PROJECT
+    path: str = ""  # of the public address
 
     @classmethod
     def with_copy(cls, directory: Path, database: Path) -> "Server":
@@ -54,7 +55,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://localhost:{self.port}"
+        return f"http://localhost:{self.port}{self.path}"
 
     @property
     def log(self) -> str:
