@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 from requests import PreparedRequest, Response, Session, get
 from requests.adapters import HTTPAdapter
+from rest_framework.test import APIClient
 
 from api.tests.support.server import Server
 
@@ -141,10 +143,20 @@ def test_staff_sign_in_and_read_messages(site: Server, browser: Session) -> None
     groups = submit(browser, adding, {"name": secrets.token_hex(8)})
     assert groups.url == f"{site.url}/admin/auth/group/"
     assert "was added successfully" in groups.text
-    assert {(cookie.name, cookie.path) for cookie in browser.cookies} == {
+    answers = [*page.history, page, *index.history, index, *groups.history, groups]
+    assert {(cookie.name, cookie.path) for answer in answers for cookie in answer.cookies} == {
         ("csrftoken", site.path),
         ("sessionid", site.path),
     }
+
+
+def test_redirect_to_https_keeps_the_path(http: APIClient, settings: Settings) -> None:
+    settings.FORCE_SCRIPT_NAME, settings.SECURE_SSL_REDIRECT = "/auth", True
+    response = http.get("/public?a=b")
+    assert (response.status_code, response["Location"]) == (
+        301,
+        "https://testserver/auth/public?a=b",
+    )
 
 
 def test_neighbour_whose_name_begins_alike_is_not_served(site: Server) -> None:

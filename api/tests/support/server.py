@@ -150,11 +150,13 @@ class Server:
 
     def wait(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until the server answers."""
+        live = urllib.request.Request(f"http://localhost:{self.port}/livez")
+        live.add_header("X-Forwarded-Proto", "https")  # or a service for https redirects it
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             assert process.poll() is None, self.log
             try:
-                with urllib.request.urlopen(f"{self.url}/livez", timeout=2):
+                with urllib.request.urlopen(live, timeout=2):
                     return
             except OSError:
                 time.sleep(0.05)
