@@ -124,6 +124,19 @@ def check_shared_counters(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@register(Tags.security)
+def check_shared_metrics(**_kwargs: Any) -> list[CheckMessage]:
+    if settings.WORKERS < 2 or settings.METRICS_DIRECTORY:
+        return []
+    return [
+        Warning(
+            f"Each of {settings.WORKERS} workers shows figures of its own at /metrics.",
+            hint="Set PROMETHEUS_MULTIPROC_DIR to a directory that is empty at the start.",
+            id="api.W004",
+        )
+    ]
+
+
 @register(Tags.database)
 def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
     """Check only if a database is given and its tables exist."""

@@ -22,7 +22,7 @@ from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 
-from api import audit, keys
+from api import audit, keys, metrics
 from api.credentials import INTROSPECT, Login
 from api.models import JTI_LENGTH, RevokedToken, TokenGeneration
 from api.standing import look_up_for_token
@@ -205,6 +205,16 @@ def verify(text: str) -> AccessToken:
     One query tells whether the client is active, the token is not revoked, and the secret it was
     obtained with is still good.
     """
+    try:
+        token = _verify(text)
+    except TokenError:
+        metrics.count_token_check("refused")
+        raise
+    metrics.count_token_check("good")
+    return token
+
+
+def _verify(text: str) -> AccessToken:
     token = read(text)
     client = look_up_for_token(token["sub"], jti=token["jti"])
     if client is None or not client.is_active:

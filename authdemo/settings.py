@@ -196,6 +196,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
+    "authdemo.middleware.count_requests",
     "authdemo.middleware.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -330,6 +331,21 @@ REDIS_URL = redis_url()
 # At most a quarter of a process's threads wait for a slow hash. Granian also reads the variable.
 SLOW_HASH_QUEUE = max(1, number("GRANIAN_BLOCKING_THREADS", 8) // 4)
 WORKERS = number("GRANIAN_WORKERS", 1)  # for a system check; Granian also reads it
+
+# Metrics
+
+
+def metrics_directory() -> str:
+    """Return the directory in which processes share their counts; prometheus_client uses it too."""
+    path: str = env.str("PROMETHEUS_MULTIPROC_DIR", "")
+    if path and not os.access(path, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(
+            f"PROMETHEUS_MULTIPROC_DIR must be a directory that this process may write, not {path}."
+        )
+    return path
+
+
+METRICS_DIRECTORY = metrics_directory()
 
 # API
 

@@ -89,6 +89,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "Introspection": {"oneOf": [with_claims(shown["Introspection"]), like({"active": False})]},
         "JWKSet": like({"keys": []}) | {"properties": {"keys": {"type": "array", "items": jwk}}},
         "Document": {"type": "object"},
+        "Metrics": TEXT,
     }
 
 

@@ -98,11 +98,18 @@ def test_cookies_that_are_not_secure(settings: Settings, name: str) -> None:
     assert ids() == ["api.E005"]
 
 
-@pytest.mark.parametrize(("redis_url", "expected"), [("", ["api.W001"]), ("redis://", [])])
+@pytest.mark.parametrize(
+    ("redis_url", "directory", "expected"),
+    [
+        ("", "/run/figures", ["api.W001"]),
+        ("redis://", "", ["api.W004"]),
+        ("redis://", "/run/figures", []),
+    ],
+)
 def test_workers_that_count_by_themselves(
-    settings: Settings, redis_url: str, expected: list[str]
+    settings: Settings, redis_url: str, directory: str, expected: list[str]
 ) -> None:
-    settings.WORKERS, settings.REDIS_URL = 2, redis_url
+    settings.WORKERS, settings.REDIS_URL, settings.METRICS_DIRECTORY = 2, redis_url, directory
     assert ids() == expected
 
 

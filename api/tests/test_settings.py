@@ -165,6 +165,11 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
         refused(
             {"JWT_AUDIENCE": ""}, "JWT_AUDIENCE must not be empty. Unset it to use PUBLIC_URL."
         ),
+        refused(
+            {"PROMETHEUS_MULTIPROC_DIR": "/nowhere"},
+            "PROMETHEUS_MULTIPROC_DIR must be a directory that this process may write, not "
+            "/nowhere.",
+        ),
         refused({"REGISTRATION": "yes"}, "REGISTRATION must be one of open, closed, not 'yes'."),
         rate("FAILED_LOGINS_PER_CLIENT", "10/minute", "many"),
         rate("FAILED_LOGINS_PER_CLIENT", "10/minute", ""),
