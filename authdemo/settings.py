@@ -272,8 +272,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = [
     "api.hashers.ChosenSecretHasher",
     "api.hashers.GeneratedSecretHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # for rows from other Django projects,
-    "django.contrib.auth.hashers.ScryptPasswordHasher",  # upgraded at their first login
+    # For clients from elsewhere, whose hashes are upgraded at their first login:
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.BCryptPasswordHasher",
+    "api.foreign_hashes.ForeignPBKDF2Hasher",
+    "api.foreign_hashes.ForeignScryptHasher",
 ]
 AUTHENTICATION_BACKENDS = ["api.authentication.GuardedBackend"]
 AUTH_PASSWORD_VALIDATORS = [
