@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -11,6 +12,8 @@ from django.contrib.sessions import middleware as sessions
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
+
+from api import metrics
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
 logger = logging.getLogger(__name__)
@@ -40,6 +43,20 @@ def explain_redirects(get_response: Respond) -> Respond:
             if explanation and explanation not in explained:
                 explained.add(explanation)
                 logger.warning(explanation)
+        return response
+
+    return middleware
+
+
+def count_requests(get_response: Respond) -> Respond:
+    """Count requests and their duration for `/metrics`."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        began = perf_counter()
+        response = get_response(request)
+        route = request.resolver_match.route if request.resolver_match else None
+        seconds = perf_counter() - began
+        metrics.count_request(route, str(request.method), response.status_code, seconds)
         return response
 
     return middleware

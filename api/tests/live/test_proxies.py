@@ -26,20 +26,23 @@ def status(server: Server, path: str, headers: Mapping[str, str]) -> int:
     return call(server, path, headers).status
 
 
-def test_public_service_behind_a_proxy(public: Server) -> None:
+@pytest.mark.parametrize("prefix", ["", "/auth"])
+def test_public_service_behind_a_proxy(public: Server, prefix: str) -> None:
+    public.extra["PUBLIC_URL"] += prefix
+    page = f"{prefix}/public"
     with public.running():
-        for path in ("/livez", "/readyz"):
+        for path in ("/livez", "/readyz", f"{prefix}/readyz"):
             for host in ("10.0.0.7:8000", "evil.example", "localhost"):
                 assert status(public, path, {"Host": host}) == 200
         for scheme in ("https", "HTTPS", "Https"):
             for host in (NAME, "auth.internal"):
                 headers = {"Host": host, "X-Forwarded-Proto": scheme}
-                assert status(public, "/public", headers) == 200
+                assert status(public, page, headers) == 200
         for host in ("evil.example", "other.example", "evil.example"):
             headers = {"Host": host, "X-Forwarded-Proto": "https"}
-            assert status(public, "/public", headers) == 400
+            assert status(public, page, headers) == 400
         for _ in range(3):
-            assert status(public, "/public", {"Host": NAME}) == 301
+            assert status(public, page, {"Host": NAME}) == 301
     for host in ("evil.example", "other.example"):
         assert public.log.count(f"Invalid HTTP_HOST header: '{host}'") == 1
     assert public.log.count("TRUSTED_PROXIES is 1, but no X-Forwarded-Proto came.") == 1
