@@ -13,13 +13,18 @@ class NotMigratedError(Exception):
     """The database lacks migrations that this code needs."""
 
 
+class ReadOnlyDatabaseError(Exception):
+    """The database takes no writes: logins work, revocations do not."""
+
+
 def check_readiness() -> None:
     """Check the database, its migrations and the signing key.
 
-    Raises `NotMigratedError`, `NoSigningKeyError` or a database error.
+    Raises `ReadOnlyDatabaseError`, `NotMigratedError`, `NoSigningKeyError` or a database error.
     """
     database: Any = connection  # either of our backends
-    database.fetch_rows("SELECT 1", {})
+    if database.is_read_only():
+        raise ReadOnlyDatabaseError("The database is read-only.")
     _check_migrations()
     keys.signing_key()
 
