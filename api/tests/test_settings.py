@@ -24,7 +24,10 @@ WEAK = (
     "{} is too weak. Use 50 random characters or more, such as `python3 -c "
     "'import secrets; print(secrets.token_urlsafe(64))'` prints."
 )
-DATABASE = "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
+DATABASE = (
+    "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME. "
+    "Percent-encode special characters."
+)
 Load = Callable[..., ModuleType]
 
 
@@ -125,6 +128,10 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
                 "postgress://user:secret@host/name",
                 "postgres://user:secret@host",
                 "postgres://user:secret@host:port/name",
+                "postgres://user:sec@ret@host/name",
+                "postgres://user:100%secret@host/name",
+                "postgres://user:%ff@host/name",
+                "postgres://user:secret@host/name?sslmod=require",
                 "//user:secret@host/name",
             )
         ],
@@ -276,7 +283,7 @@ def test_postgresql_is_reached_as_the_url_says(load: Load) -> None:
         "USER": "user",
         "PASSWORD": "p@ss",
         "HOST": "db.example.com",
-        "PORT": 6432,
+        "PORT": "6432",
     }
     assert database["ENGINE"].endswith("postgresql")
     assert database["OPTIONS"]["sslmode"] == "require"
