@@ -325,12 +325,12 @@ def redis_url() -> str:
     url: str = env.str("REDIS_URL", "")
     if not url:
         return url
-    from redis import ConnectionPool  # 7 MB, only if needed
+    from api.throttling.redis_url import connect  # 7 MB, only if needed
 
     try:
-        ConnectionPool.from_url(url)
-    except ValueError:
-        raise ImproperlyConfigured("REDIS_URL must be redis://HOST:PORT/NUMBER.") from None
+        connect(url)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"REDIS_URL {error}") from None
     return url
 
 

@@ -1,6 +1,7 @@
 """Count in Redis, shared by all processes, or in the memory of this process."""
 
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeVar
@@ -19,7 +20,8 @@ Result = TypeVar("Result")
 class Counters:
     """A `Store` that uses Redis if configured, and memory while Redis fails.
 
-    No login is refused because Redis is down. Meanwhile each process has a limit of its own.
+    No login is refused because Redis is down, full, read-only or misconfigured. Meanwhile each
+    process has a limit of its own.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -27,10 +29,12 @@ class Counters:
         self._breaker = Breaker(REDIS_PAUSE)
         self._redis: Store | None = None
         self._errors: tuple[type[Exception], ...] = ()
+        self._is_lasting: Callable[[Exception], bool] = bool
         if redis_url:
             from api.throttling import redis  # 7 MB, only if needed
 
             self._redis, self._errors = redis.RedisStore(redis_url), redis.ERRORS
+            self._is_lasting = redis.is_lasting
 
     def find_full(self, counters: Sequence[Counter]) -> FullCounter | None:
         return self._run(lambda store: store.find_full(counters))
@@ -40,6 +44,10 @@ class Counters:
 
     def take_back(self, counters: Sequence[Counter]) -> None:
         self._run(lambda store: store.take_back(counters))
+
+    def probe(self) -> None:
+        """Count something that limits nobody, so that a Redis which fails is logged."""
+        self.add(probe())
 
     def is_first_report(self, full: FullCounter) -> bool:
         """Tell whether this is the first call for a counter in its window, in this process."""
@@ -51,12 +59,26 @@ class Counters:
                 result = operation(self._redis)
             except self._errors as error:
                 self._breaker.trip()
-                cause = type(error).__name__
-                logger.error("Redis failed (%s); counting in memory until it is back.", cause)
+                self._log(error)
             else:
                 self._breaker.reset()
                 return result
         return operation(self._memory)
+
+    def _log(self, error: Exception) -> None:
+        cause = type(error).__name__
+        if self._is_lasting(error):
+            text = (
+                "Redis refuses us (%s: %s); counting in memory until REDIS_URL or Redis is changed."
+            )
+            logger.warning(text, cause, error)
+        else:
+            logger.error("Redis failed (%s); counting in memory until it is back.", cause)
+
+
+def probe() -> list[Counter]:
+    """Return a counter that limits nobody, in any slot of a Redis cluster."""
+    return [Counter(f"probe:{secrets.token_hex(8)}", 1, limit=1, window=1)]
 
 
 @lru_cache(maxsize=1)

@@ -38,7 +38,7 @@ def encrypted(installed: PostgreSQL) -> Iterator[Path]:
     """Let PostgreSQL encrypt too, with a certificate for `localhost`. Return its authority's."""
     data = installed.directory / "data"
     authority = Authority(installed.directory / "authority.pem")
-    authority.certify("localhost", data / "server.crt", data / "server.key")
+    authority.certify(data / "server.crt", data / "server.key", "localhost")
     installed.own(data / "server.key")
     installed.set("ssl", "on")
     yield authority.path

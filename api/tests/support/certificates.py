@@ -1,6 +1,7 @@
 """A certificate authority of one's own, and what it certifies."""
 
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -22,11 +23,11 @@ class Authority:
         constraints = x509.BasicConstraints(ca=True, path_length=None)
         path.write_bytes(self._certify(self._name, self._key.public_key(), constraints))
 
-    def certify(self, host: str, certificate: Path, key: Path) -> None:
-        """Write a certificate for a host, and its key."""
+    def certify(self, certificate: Path, key: Path, *hosts: str) -> None:
+        """Write a certificate for names and addresses, and its key."""
         private = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-        alternative = x509.SubjectAlternativeName([x509.DNSName(host)])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
+        alternative = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
         certificate.write_bytes(self._certify(name, private.public_key(), alternative))
         plain = serialization.NoEncryption()
         key.write_bytes(private.private_bytes(PEM, serialization.PrivateFormat.PKCS8, plain))
@@ -46,3 +47,9 @@ class Authority:
             .add_extension(extension, critical=False)
         )
         return builder.sign(self._key, hashes.SHA256()).public_bytes(PEM)
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    if host[0].isdigit():
+        return x509.IPAddress(ip_address(host))
+    return x509.DNSName(host)

@@ -82,12 +82,35 @@ class Neighbour:
 
 @dataclass
 class Redis(Neighbour):
+    """A Redis server, with `options` for its command line."""
+
+    options: tuple[str, ...] = ()
+
     def command(self) -> list[str]:
-        return ["redis-server", "--port", str(self.port), "--save", "", "--bind", "127.0.0.1"]
+        usual = ("--port", str(self.port), "--save", "", "--bind", "127.0.0.1")
+        return ["redis-server", *usual, *self.options]
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+
+@dataclass
+class Sentinel(Neighbour):
+    """A Redis Sentinel that `monitors` the master with these options of its own."""
+
+    options: tuple[str, ...] = ()
+    directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="sentinel-")))
+
+    def command(self) -> list[str]:
+        config = self.directory / "sentinel.conf"  # it writes there what it learns
+        lines = (f"port {self.port}", "bind 127.0.0.1", f"dir {self.directory}", *self.options)
+        config.write_text("\n".join(lines))
+        return ["redis-server", str(config), "--sentinel"]
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.directory)
 
 
 def as_postgres() -> list[str]:
