@@ -45,13 +45,16 @@ class Counters:
     def take_back(self, counters: Sequence[Counter]) -> None:
         self._run(lambda store: store.take_back(counters))
 
-    def probe(self) -> None:
-        """Count something that limits nobody, so that a Redis which fails is logged."""
-        self.add(probe())
-
     def is_first_report(self, full: FullCounter) -> bool:
         """Tell whether this is the first call for a counter in its window, in this process."""
         return self._reported.add([Counter(full.key, 1, limit=1, window=full.seconds)]) is None
+
+    def redis_answers(self) -> bool | None:
+        """Tell whether Redis counts; `None` if none is configured. Logs why it does not."""
+        if self._redis is None:
+            return None
+        self.add(probe())
+        return self._breaker.is_closed
 
     def _run(self, operation: Callable[[Store], Result]) -> Result:
         if self._redis and self._breaker.allows():
@@ -68,9 +71,7 @@ class Counters:
     def _log(self, error: Exception) -> None:
         cause = type(error).__name__
         if self._is_lasting(error):
-            text = (
-                "Redis refuses us (%s: %s); counting in memory until REDIS_URL or Redis is changed."
-            )
+            text = "Redis refuses us (%s: %s); counting in memory until that is changed."
             logger.warning(text, cause, error)
         else:
             logger.error("Redis failed (%s); counting in memory until it is back.", cause)

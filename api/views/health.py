@@ -1,15 +1,16 @@
-"""Liveness and readiness probes."""
+"""Liveness and readiness probes, and metrics."""
 
+from django.http import HttpResponse
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import health
+from api import health, metrics
 from api.exceptions import Unavailable
 from api.openapi.operations import Describe
-from api.throttling.counters import counters
+from api.permissions import HasScope
 
 
 class LivezView(APIView):
@@ -33,6 +34,17 @@ class ReadyzView(APIView):
 
     @Describe(returns="Status", errors=(Unavailable(),))
     def get(self, request: Request) -> Response:
-        counters().probe()  # logs a Redis that fails; logins go on without it
         health.check_readiness()
         return Response({"status": "ok"})
+
+
+class MetricsView(APIView):
+    """Metrics of the service, in the text format of Prometheus."""
+
+    permission_classes = (HasScope,)
+    required_scopes = ("metrics",)
+    renderer_classes = (JSONRenderer,)  # of errors
+
+    @Describe(returns="Metrics", media_type="text/plain")
+    def get(self, request: Request) -> HttpResponse:
+        return HttpResponse(metrics.render(health.state()), content_type=metrics.CONTENT_TYPE)

@@ -162,7 +162,7 @@ def test_redis_that_cannot_write_is_as_one_that_is_down(
     try:
         lines = assert_logins_are_limited_without_redis(http, credentials, caplog)
         assert lines == [f"ERROR Redis failed ({error}); counting in memory until it is back."]
-        assert [message.id for message in check_redis()] == ["api.W004"]
+        assert [message.id for message in check_redis()] == ["api.W005"]
     finally:
         end(redis)
     assert check_redis() == []
