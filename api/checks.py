@@ -4,6 +4,7 @@
 module that imports ours and changes a line.
 """
 
+from contextlib import closing
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from api import keys
 from api.hashers import ChosenSecretHasher
 from api.management.commands.demo import CLIENT_ID, CLIENT_SECRET
 from api.models import Client, SigningKey
+from api.throttling.counters import probe
 
 # Memory in KiB by number of passes, all equally strong (OWASP Password Storage Cheat Sheet).
 OWASP_ARGON2ID = {1: 47104, 2: 19456, 3: 12288, 4: 9216, 5: 7168}
@@ -137,6 +139,36 @@ def check_trusted_proxies(**_kwargs: Any) -> list[CheckMessage]:
             id="api.W010",
         )
     ]
+def check_redis(**_kwargs: Any) -> list[CheckMessage]:
+    """Count in Redis, in many slots: a node of a cluster refuses most of them, but not all."""
+    if not settings.REDIS_URL:
+        return []
+    from api.throttling import redis  # 7 MB, only if needed
+
+    try:
+        with closing(redis.RedisStore(settings.REDIS_URL)) as store:
+            for _ in range(20):
+                store.add(probe())
+    except redis.ERRORS as error:
+        if redis.is_lasting(error):
+            return [
+                Error(
+                    f"Redis refuses us ({type(error).__name__}: {error}), so each process counts "
+                    "failed logins by itself.",
+                    hint="Check user, password, permissions, ssl_ca_certs and the number in "
+                    "REDIS_URL. A node of a Redis cluster does not do.",
+                    id="api.E007",
+                )
+            ]
+        return [
+            Warning(
+                f"Redis fails ({type(error).__name__}: {error}). Until it is back, each process "
+                "counts failed logins by itself.",
+                hint="Start Redis, give it memory, or name its master in REDIS_URL.",
+                id="api.W005",
+            )
+        ]
+    return []
 
 
 @register(Tags.security)
@@ -196,20 +228,23 @@ def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
 
 @register(Tags.database)
 def check_encoding(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
-    if not databases or connection.vendor != "postgresql":
+    """Warn of a PostgreSQL that cannot hold every name, and an SQLite whose times look empty."""
+    if not databases:
         return []
+    is_sqlite = connection.vendor == "sqlite"
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SHOW server_encoding")
+            cursor.execute("PRAGMA encoding" if is_sqlite else "SHOW server_encoding")
             (encoding,) = cursor.fetchone()
     except DatabaseError:
         return []
-    if encoding == "UTF8":
+    if encoding in {"UTF8", "UTF-8"}:
         return []
+    effect = "Django cannot read its times" if is_sqlite else "it cannot hold every name"
     return [
         Warning(
-            f"The database's encoding is {encoding}, so it cannot hold every name.",
-            hint="Create it with ENCODING 'UTF8'.",
+            f"The database's encoding is {encoding}, so {effect}.",
+            hint="Create it with the encoding UTF-8.",
             id="api.W003",
         )
     ]

@@ -24,7 +24,7 @@ from rest_framework.response import Response
 
 from api.client_authentication.base import MalformedProofError
 from api.credentials import BadCredentialsError, ScopeNotGrantedError
-from api.health import DrainingError, NotMigratedError
+from api.health import DrainingError, NotMigratedError, ReadOnlyDatabaseError
 from api.keys import NoSigningKeyError
 from api.parameters import ParameterError, UnsupportedGrantTypeError
 from api.throttling.address import UnusableAddressError
@@ -217,7 +217,7 @@ def translate(error: Exception) -> APIError | None:
         if translation := _TRANSLATIONS.get(kind):
             return translation(error)
     match error:
-        case NoSigningKeyError() | NotMigratedError():
+        case NoSigningKeyError() | NotMigratedError() | ReadOnlyDatabaseError():
             logger.error("Not ready: %s", error)
             return Unavailable()
         case IntegrityError() | DataError():
