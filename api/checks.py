@@ -7,12 +7,14 @@ module that imports ours and changes a line.
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.hashers import check_password, get_hashers
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, check_password, get_hashers
+from django.contrib.auth.models import User
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 from django.db import DatabaseError, connection
+from django.db.models import Q
 
 from api import keys
-from api.hashers import ChosenSecretHasher
+from api.hashers import ChosenSecretHasher, readable_prefixes
 from api.management.commands.demo import CLIENT_ID, CLIENT_SECRET
 from api.models import Client, SigningKey
 
@@ -145,6 +147,29 @@ def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
             f"Client {CLIENT_ID} has the secret of the demo, which everybody knows.",
             hint="Delete or deactivate it while PUBLIC_URL is local, or rotate its secret.",
             id="api.E006",
+        )
+    ]
+
+
+@register(Tags.database)
+def check_stored_hashes(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+    """Count the hashes that another Django project made, and that no hasher here can read."""
+    readable = Q(password="") | Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    for prefix in readable_prefixes():
+        readable |= Q(password__startswith=prefix)
+    try:
+        count = User.objects.exclude(readable).count() if databases else 0
+    except DatabaseError:
+        return []
+    if not count:
+        return []
+    return [
+        Warning(
+            f"No hasher here can read the stored hashes of {count} clients or staff, so they "
+            "cannot log in.",
+            hint="Give them new secrets, or add the hasher to PASSWORD_HASHERS. The log names them "
+            "when they try, with the reason 'unreadable hash'.",
+            id="api.W010",
         )
     ]
 
