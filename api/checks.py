@@ -120,9 +120,7 @@ def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
         return [
             Warning(
                 "No signing key is usable: there is none, or another SECRET_KEY encrypted it.",
-                hint="If SECRET_KEY has changed, or differs between machines, add the other one to "
-                "SECRET_KEY_FALLBACKS. Only if there is no key, run `manage.py rotatekeys --now`, "
-                "which ends all other keys on all machines.",
+                hint=keys.REMEDY,
                 id="api.W002",
             )
         ]
