@@ -130,7 +130,7 @@ def test_public_settings_pass_the_deployment_checks() -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "PUBLIC_URL": "https://auth.example.com",
-        "SECRET_KEY": "a secret key for the checks that tests make, of 50 and more",
+        "SECRET_KEY": "a secret key for the checks that tests make of 50 and more",
     }
     done = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
