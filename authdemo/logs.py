@@ -2,10 +2,13 @@
 
 import logging
 import re
+import sys
 import threading
 import time
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
@@ -97,6 +100,21 @@ class OnceAMinuteFilter(logging.Filter):
         if held_back:
             record.msg, record.args = f"{text} ({held_back} lines were held back)", ()
         return True
+
+
+def server_formatter() -> logging.Formatter:
+    """Return the formatter of `LOG_FORMAT` for granian's own lines (`deploy/granian.json`).
+
+    Granian calls it before it starts a worker. So a bad setting stops it with one sentence.
+    """
+    try:
+        from authdemo import settings
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
+    formatters: Any = settings.LOGGING["formatters"]
+    chosen = formatters[settings.LOG_FORMAT]
+    formatter: logging.Formatter = import_string(chosen["class"])(chosen["format"])
+    return formatter
 
 
 def escape(text: str) -> str:
