@@ -16,8 +16,10 @@ from typing import Any
 import jwt
 import pytest
 import time_machine
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client as Browser
 from django.utils import timezone
 from joserfc.jwk import import_key
 from pytest_django import DjangoAssertNumQueries, Settings
@@ -295,6 +297,27 @@ def test_new_secret_key_with_the_old_as_fallback_changes_nothing(
     settings.SECRET_KEY_FALLBACKS = []
     keys.forget()
     assert status(http, get_token()) == 200, "a key made since needs the new one alone"
+
+
+def test_two_machines_in_the_middle_of_a_change_accept_each_others_tokens(
+    http: APIClient, get_token: GetToken, settings: Settings
+) -> None:
+    old, new = settings.SECRET_KEY, "a new secret key that is as good as the one that was before"
+    made = []
+    for _ in range(2):
+        for settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS in ((old, [new]), (new, [old])):
+            keys.forget()
+            tokens.forget()
+            made.append(get_token())
+            assert [status(http, token) for token in made] == [200] * len(made)
+
+
+def test_new_secret_key_ends_the_sessions_of_staff(db: None, settings: Settings) -> None:
+    browser = Browser()
+    browser.force_login(User.objects.create_superuser("boss"))
+    assert browser.get("/admin/").status_code == 200
+    settings.SECRET_KEY = "a new secret key that is as good as the one that was before"
+    assert browser.get("/admin/").status_code == 302
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
