@@ -63,7 +63,7 @@ def readable_prefixes() -> tuple[str, ...]:
 
 
 def is_unreadable(encoded: str) -> bool:
-    """Tell whether a stored hash is of a kind that no hasher can read, such as bcrypt.
+    """Tell whether a stored hash is of a kind that no hasher can read, such as MD5.
 
     An empty or unusable password is not a hash.
     """

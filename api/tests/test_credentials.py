@@ -137,8 +137,7 @@ def test_stored_hash_is_no_secret(secret: str) -> None:
 
 
 UNREADABLE = [
-    pytest.param("bcrypt_sha256$$2b$12$x", id="Django's bcrypt"),
-    pytest.param("$2b$12$x", id="bcrypt"),
+    pytest.param("$2b$12$x", id="bcrypt without a prefix"),
     pytest.param("md5$a$b", id="Django's md5"),
     pytest.param("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", id="argon2 without a prefix"),
     pytest.param("5f4dcc3b5aa765d61d8327deb882cf99", id="md5"),
@@ -149,7 +148,8 @@ UNREADABLE = [
 @pytest.mark.parametrize(
     "stored",
     [
-        *("", "!", "!unusable", "argon2$nonsense", "pbkdf2_sha256$99999999999999999999$a$b"),
+        *("", "!", "!unusable", "argon2$nonsense", "bcrypt$nonsense", "bcrypt_sha256$$2b$12$x"),
+        *("scrypt$x$1$1$1$x", "pbkdf2_sha256$99999999999999999999$a$b"),
         *UNREADABLE,
     ],
 )

@@ -46,6 +46,7 @@ class Server:
     extra: dict[str, str] = field(default_factory=dict)
     project: Path = PROJECT
     prefix: tuple[str, ...] = ()  # of each command, such as `env`
+    path: str = ""  # of the public address
 
     @classmethod
     def with_copy(cls, directory: Path, database: Path) -> "Server":
@@ -55,7 +56,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://localhost:{self.port}"
+        return f"http://localhost:{self.port}{self.path}"
 
     @property
     def log(self) -> str:
@@ -150,11 +151,13 @@ class Server:
 
     def wait(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until the server answers."""
+        live = urllib.request.Request(f"http://localhost:{self.port}/livez")
+        live.add_header("X-Forwarded-Proto", "https")  # or a service for https redirects it
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             assert process.poll() is None, self.log
             try:
-                with urllib.request.urlopen(f"{self.url}/livez", timeout=2):
+                with urllib.request.urlopen(live, timeout=2):
                     return
             except OSError:
                 time.sleep(0.05)
