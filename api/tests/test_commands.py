@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
@@ -64,6 +66,22 @@ def test_client_has_the_id_that_was_typed_and_logs_in_by_every_method(
     token = http.post("/login", made, format="json").json()["access_token"]
     private = http.get("/private", headers=bearer(token)).json()
     assert (private["sub"], private["client_id"]) == (client_id, client_id)
+
+
+@pytest.mark.parametrize("client_id", [*CLIENT_IDS, "a b", "a%20b", "e\u0301", "x" * 151])
+def test_import_accepts_and_refuses_the_ids_that_createclient_does(
+    http: APIClient, tmp_path: Path, client_id: str
+) -> None:
+    row = {"client_id": client_id, "client_secret": "bar"}
+    (tmp_path / "clients.jsonl").write_text(json.dumps(row))
+    with suppress(CommandError):
+        run("importclients", str(tmp_path / "clients.jsonl"))
+    imported = list(Client.objects.values_list("username", flat=True))
+    assert logs_in(http, row) == (imported == [client_id])
+    Client.objects.all().delete()
+    with suppress(CommandError):
+        run("createclient", "--", client_id)
+    assert imported == list(Client.objects.values_list("username", flat=True))
 
 
 def test_createclient_prints_credentials_that_log_in(http: APIClient) -> None:
