@@ -8,13 +8,15 @@ from contextlib import closing
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.hashers import check_password, get_hashers
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, check_password, get_hashers
+from django.contrib.auth.models import User
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 from django.db import DatabaseError, connection
+from django.db.models import Q
 from django.urls import is_valid_path
 
 from api import keys
-from api.hashers import ChosenSecretHasher
+from api.hashers import ChosenSecretHasher, readable_prefixes
 from api.management.commands.demo import CLIENT_ID, CLIENT_SECRET
 from api.models import Client, SigningKey
 from api.throttling.counters import probe
@@ -139,6 +141,8 @@ def check_trusted_proxies(**_kwargs: Any) -> list[CheckMessage]:
             id="api.W010",
         )
     ]
+
+
 def check_redis(**_kwargs: Any) -> list[CheckMessage]:
     """Count in Redis, in many slots: a node of a cluster refuses most of them, but not all."""
     if not settings.REDIS_URL:
@@ -195,9 +199,7 @@ def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
         return [
             Warning(
                 "No signing key is usable: there is none, or another SECRET_KEY encrypted it.",
-                hint="If SECRET_KEY has changed, or differs between machines, add the other one to "
-                "SECRET_KEY_FALLBACKS. Only if there is no key, run `manage.py rotatekeys --now`, "
-                "which ends all other keys on all machines.",
+                hint=keys.REMEDY,
                 id="api.W002",
             )
         ]
@@ -222,6 +224,29 @@ def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
             f"Client {CLIENT_ID} has the secret of the demo, which everybody knows.",
             hint="Delete or deactivate it while PUBLIC_URL is local, or rotate its secret.",
             id="api.E006",
+        )
+    ]
+
+
+@register(Tags.database)
+def check_stored_hashes(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+    """Count the hashes that another Django project made, and that no hasher here can read."""
+    readable = Q(password="") | Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    for prefix in readable_prefixes():
+        readable |= Q(password__startswith=prefix)
+    try:
+        count = User.objects.exclude(readable).count() if databases else 0
+    except DatabaseError:
+        return []
+    if not count:
+        return []
+    return [
+        Warning(
+            f"No hasher here can read the stored hashes of {count} clients or staff, so they "
+            "cannot log in.",
+            hint="Give them new secrets, or add the hasher to PASSWORD_HASHERS. The log names them "
+            "when they try, with the reason 'unreadable hash'.",
+            id="api.W010",
         )
     ]
 

@@ -30,6 +30,7 @@ from api.parameters import ParameterError, UnsupportedGrantTypeError
 from api.throttling.address import UnusableAddressError
 from api.throttling.guard import TooManyFailuresError
 from api.throttling.slow_hashes import QueueFullError
+from api.tokens import TokenTooLongError
 
 REALM = "authdemo"
 RETRY_AFTER = 2  # seconds; enough to reconnect to a database that is back
@@ -191,6 +192,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     DrainingError: lambda error: Unavailable(str(error)),
     UnsupportedGrantTypeError: lambda _: UnsupportedGrantType(),
     ScopeNotGrantedError: lambda _: InvalidScope(),
+    TokenTooLongError: lambda _: InvalidScope("The token would be too long; ask for fewer scopes."),
     Http404: lambda _: NotFound(),
     RequestDataTooBig: lambda _: BodyTooLarge(),
     SuspiciousOperation: lambda _: InvalidRequest(),

@@ -163,17 +163,22 @@ def local_secret_key() -> str:
     A complete file is linked into place, so processes that start together read the same key.
     """
     path = BASE_DIR / ".secret_key"
-    if not path.exists():
-        draft = path.with_name(f".secret_key.{secrets.token_hex(8)}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(64))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first; use its key
-        finally:
+    draft = path.with_name(f".secret_key.{secrets.token_hex(8)}")
+    try:
+        if not path.exists():
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(64))
+            with suppress(FileExistsError):  # another process was first; use its key
+                os.link(draft, path)
+        return path.read_text()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"SECRET_KEY is not set, and {path} cannot be used instead: {error.strerror}."
+        ) from error
+    finally:
+        with suppress(OSError):
             draft.unlink()
-    return path.read_text()
 
 
 def check_secret_key(name: str, key: str) -> str:
@@ -182,12 +187,16 @@ def check_secret_key(name: str, key: str) -> str:
             f"{name} is too weak. Use 50 random characters or more, such as `python3 -c "
             "'import secrets; print(secrets.token_urlsafe(64))'` prints."
         )
+    if "," in key:
+        raise ImproperlyConfigured(
+            f"{name} must not contain a comma, because SECRET_KEY_FALLBACKS could not hold it."
+        )
     return key
 
 
 SECRET_KEY = env.str("SECRET_KEY", "")
 if not SECRET_KEY and IS_LOCAL:
-    SECRET_KEY = local_secret_key()
+    SECRET_KEY = check_secret_key(".secret_key", local_secret_key())
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is required when PUBLIC_URL is public.")
 check_secret_key("SECRET_KEY", SECRET_KEY)
@@ -485,6 +494,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        "_granian": {"level": "INFO"},  # its own lines, by the root handler
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
         **{name: {"filters": [f"once_a_minute/{name}"]} for name in REPETITIVE_LOGGERS},
         **{name: {"filters": ["brief", f"once_a_minute/{name}"]} for name in QUOTING_LOGGERS},

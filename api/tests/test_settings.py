@@ -1,6 +1,8 @@
 """What each environment variable does, and that a bad one stops the start with one sentence."""
 
+import errno
 import importlib.util
+import os
 import re
 import shutil
 import stat
@@ -136,6 +138,10 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
             )
             for host in ("*", ".example.com", "auth.internal:8000", "https://a.example", "a b")
         ],
+        refused(
+            {"SECRET_KEY": f"{KEY},"},
+            "SECRET_KEY must not contain a comma, because SECRET_KEY_FALLBACKS could not hold it.",
+        ),
         refused({"SECRET_KEY_FALLBACKS": f"{KEY},short"}, WEAK.format("SECRET_KEY_FALLBACKS")),
         refused({"DEBUG": "maybe"}, "DEBUG must be true or false, not 'maybe'."),
         refused({**PUBLIC, "DEBUG": "true"}, "DEBUG must be off when PUBLIC_URL is public."),
@@ -436,6 +442,37 @@ def test_processes_that_start_at_once_have_one_key(project: Path) -> None:
     keys = [process.communicate(timeout=30)[0] for process in processes]
     assert len(set(keys)) == 1
     assert keys[0].strip() == (project / ".secret_key").read_text()
+
+
+def test_empty_key_file_is_named(load: Load, project: Path) -> None:
+    (project / ".secret_key").touch()
+    with pytest.raises(ImproperlyConfigured) as caught:
+        load()
+    assert str(caught.value) == WEAK.format(".secret_key")
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        pytest.param("open", errno.EROFS, id="read-only file system"),
+        pytest.param("open", errno.EACCES, id="directory of somebody else"),
+        pytest.param("link", errno.EPERM, id="no hard links"),
+    ],
+)
+def test_key_file_that_cannot_be_made_stops_the_start_with_one_sentence(
+    load: Load, project: Path, monkeypatch: pytest.MonkeyPatch, call: str, error: int
+) -> None:
+    def fail(*_args: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(f"os.{call}", fail)
+    with pytest.raises(ImproperlyConfigured) as caught:
+        load()
+    path = project / ".secret_key"
+    assert str(caught.value) == (
+        f"SECRET_KEY is not set, and {path} cannot be used instead: {os.strerror(error)}."
+    )
+    assert [path.name for path in project.iterdir() if path.is_file()] == []
 
 
 # The commands
