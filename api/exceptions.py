@@ -26,6 +26,7 @@ from api.credentials import BadCredentialsError, ScopeNotGrantedError
 from api.health import NotMigratedError
 from api.keys import NoSigningKeyError
 from api.parameters import ParameterError, UnsupportedGrantTypeError
+from api.resources import ResourceNotGrantedError, SeveralResourcesError
 from api.throttling.guard import TooManyFailuresError
 from api.throttling.slow_hashes import QueueFullError
 
@@ -78,6 +79,13 @@ class UnsupportedGrantType(APIError):
 class InvalidScope(APIError):
     default_code = "invalid_scope"
     default_detail = "The client does not have the requested scope."
+
+
+class InvalidTarget(APIError):
+    """The resource is malformed, unknown or not the client's, in one response (RFC 8707 §2)."""
+
+    default_code = "invalid_target"
+    default_detail = "The client is not granted the requested resource."
 
 
 class InvalidClientMetadata(APIError):
@@ -185,6 +193,10 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     MalformedProofError: lambda error: InvalidRequest(str(error)),
     UnsupportedGrantTypeError: lambda _: UnsupportedGrantType(),
     ScopeNotGrantedError: lambda _: InvalidScope(),
+    ResourceNotGrantedError: lambda _: InvalidTarget(),
+    SeveralResourcesError: lambda _: InvalidTarget(
+        "A token is for one resource; request only one."
+    ),
     Http404: lambda _: NotFound(),
     RequestDataTooBig: lambda _: BodyTooLarge(),
     SuspiciousOperation: lambda _: InvalidRequest(),

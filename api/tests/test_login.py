@@ -275,7 +275,7 @@ def test_client_without_scopes_gets_the_empty_scope(post_form: Post) -> None:
 
 def test_unknown_parameters_are_ignored(http: APIClient, credentials: dict[str, str]) -> None:
     more: dict[str, Any] = {
-        "resource": "x",
+        "resources": "x",
         "audience": ["y"],
         "": {},
         "\ud800": "\ud800",
