@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import (
     BadRequest,
     PermissionDenied,
@@ -31,6 +32,7 @@ from api.throttling.guard import TooManyFailuresError
 from api.throttling.slow_hashes import QueueFullError
 
 REALM = "authdemo"
+RESOURCE_METADATA = "/.well-known/oauth-protected-resource"
 RETRY_AFTER = 2  # seconds; enough to reconnect to a database that is back
 # These include ProgrammingError for a missing table and InternalError for a read-only standby. A
 # damaged file raises a plain DatabaseError.
@@ -76,6 +78,13 @@ class UnsupportedGrantType(APIError):
     default_detail = "The only grant_type is client_credentials."
 
 
+class UnsupportedResponseType(APIError):
+    default_code = "unsupported_response_type"
+    default_detail = (
+        "No person logs in here; get a token from /login with grant_type=client_credentials."
+    )
+
+
 class InvalidScope(APIError):
     default_code = "invalid_scope"
     default_detail = "The client does not have the requested scope."
@@ -104,6 +113,13 @@ class SlowDown(APIError):
         super().__init__(headers={"Retry-After": str(wait)})
 
 
+def _bearer(**attributes: str) -> str:
+    """Return a challenge that says where to learn how to get a token (RFC 9728 §5.1)."""
+    metadata = f"{settings.PUBLIC_URL}{RESOURCE_METADATA}"
+    parts = {"realm": REALM, "resource_metadata": metadata, **attributes}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parts.items())
+
+
 class MissingToken(APIError):
     """No token at all: a challenge without an error attribute (RFC 6750 §3.1)."""
 
@@ -112,7 +128,7 @@ class MissingToken(APIError):
     default_detail = "An access token is required; get one from /login."
 
     def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": f'Bearer realm="{REALM}"'})
+        super().__init__(headers={"WWW-Authenticate": _bearer()})
 
 
 class BearerError(APIError):
@@ -121,8 +137,7 @@ class BearerError(APIError):
     def __init__(self, description: str | None = None, **attributes: str) -> None:
         super().__init__(description)
         parts = {"error": self.default_code, "error_description": str(self.detail), **attributes}
-        challenge = "".join(f', {name}="{value}"' for name, value in parts.items())
-        self.headers["WWW-Authenticate"] = f'Bearer realm="{REALM}"{challenge}'
+        self.headers["WWW-Authenticate"] = _bearer(**parts)
 
 
 class InvalidToken(BearerError):

@@ -10,7 +10,12 @@ from rest_framework.views import APIView
 
 from api import parameters, resources, tokens
 from api.browser import enforce_csrf, forget_token, remember_token
-from api.exceptions import InvalidScope, InvalidTarget, UnsupportedGrantType
+from api.exceptions import (
+    InvalidScope,
+    InvalidTarget,
+    UnsupportedGrantType,
+    UnsupportedResponseType,
+)
 from api.openapi.operations import Describe
 from api.parsers import JSONParser
 from api.renderers import SignInPage, TokenRequestPage, is_page, local_path
@@ -58,6 +63,20 @@ def token_response(token: tokens.IssuedToken) -> dict[str, str | int]:
         "expires_in": token.expires_in,
         "scope": token.scope,
     }
+
+
+class AuthorizeView(APIView):
+    """Refuse: no person logs in here.
+
+    Clients of the Model Context Protocol demand that the metadata name such an address.
+    """
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    schema = None  # nothing to call
+
+    def get(self, request: Request) -> Response:
+        raise UnsupportedResponseType
 
 
 class LogoutView(APIView):
