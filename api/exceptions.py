@@ -19,6 +19,7 @@ from django.core.exceptions import (
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
+from django.urls import get_script_prefix
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -80,9 +81,7 @@ class UnsupportedGrantType(APIError):
 
 class UnsupportedResponseType(APIError):
     default_code = "unsupported_response_type"
-    default_detail = (
-        "No person logs in here; get a token from /login with grant_type=client_credentials."
-    )
+    default_detail = "No person logs in here; get a token with grant_type=client_credentials."
 
 
 class InvalidScope(APIError):
@@ -114,8 +113,9 @@ class SlowDown(APIError):
 
 
 def _bearer(**attributes: str) -> str:
-    """Return a challenge that says where to learn how to get a token (RFC 9728 §5.1)."""
-    metadata = f"{settings.PUBLIC_URL}{RESOURCE_METADATA}"
+    """Return a challenge that says where to learn how to get a token (RFC 9728 §3.1, §5.1)."""
+    path = settings.PUBLIC_URL.removeprefix(settings.ORIGIN)
+    metadata = f"{settings.ORIGIN}{RESOURCE_METADATA}{path}"
     parts = {"realm": REALM, "resource_metadata": metadata, **attributes}
     return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parts.items())
 
@@ -125,10 +125,12 @@ class MissingToken(APIError):
 
     status_code = status.HTTP_403_FORBIDDEN
     default_code = "missing_token"
-    default_detail = "An access token is required; get one from /login."
 
     def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": _bearer()})
+        super().__init__(
+            f"An access token is required; get one from {get_script_prefix()}login.",
+            {"WWW-Authenticate": _bearer()},
+        )
 
 
 class BearerError(APIError):

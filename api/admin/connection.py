@@ -61,10 +61,10 @@ def _facts(resource: Resource) -> dict[str, str]:
     """Return what snippets are made of. An identifier has no character that ends a string."""
     url = urlsplit(resource.identifier)
     return {
-        "issuer": settings.PUBLIC_URL,
+        "issuer": settings.ISSUER,
         "audience": resource.identifier,
-        "jwks": settings.PUBLIC_URL + reverse("jwks"),
-        "introspection": settings.PUBLIC_URL + reverse("introspect"),
+        "jwks": settings.ORIGIN + reverse("jwks"),
+        "introspection": settings.ORIGIN + reverse("introspect"),
         "algorithm": settings.JWT_ALGORITHM,
         "origin": f"{url.scheme}://{url.netloc}",
         "name": json.dumps(resource.name or resource.identifier),

@@ -73,6 +73,18 @@ def test_challenge_leads_from_a_refused_call_to_a_token(
     assert http.get("/private", headers=headers).status_code == 200
 
 
+def test_challenge_of_a_service_below_a_path_leads_to_where_clients_look(
+    http: APIClient, settings: Settings
+) -> None:
+    settings.ORIGIN, settings.PUBLIC_URL = "https://example.com", "https://example.com/auth"
+    metadata = "https://example.com/.well-known/oauth-protected-resource/auth"  # RFC 9728 §3.1
+    challenge = http.get("/private")["WWW-Authenticate"]
+    assert challenge == f'Bearer realm="authdemo", resource_metadata="{metadata}"'
+    assert (
+        http.get("/.well-known/oauth-protected-resource").json()["resource"] == settings.PUBLIC_URL
+    )
+
+
 @pytest.mark.parametrize(
     "query", ["", "?response_type=code&client_id=foo&redirect_uri=https://x.y"]
 )
@@ -80,9 +92,7 @@ def test_authorization_endpoint_refuses_in_json_and_on_a_page(
     http: APIClient, metadata: dict[str, Any], query: str
 ) -> None:
     path = urlsplit(metadata["authorization_endpoint"]).path + query
-    description = (
-        "No person logs in here; get a token from /login with grant_type=client_credentials."
-    )
+    description = "No person logs in here; get a token with grant_type=client_credentials."
     assert_error(http.get(path), 400, "unsupported_response_type", description)
     page = http.get(path, headers={"Accept": "text/html"})
     assert page.status_code == 400
@@ -94,7 +104,7 @@ def test_authorization_endpoint_refuses_in_json_and_on_a_page(
 def test_urls_are_those_of_public_url_whatever_the_host_header_says(
     http: APIClient, settings: Settings, document: str
 ) -> None:
-    settings.PUBLIC_URL = "https://auth.example.com"
+    settings.PUBLIC_URL = settings.ORIGIN = settings.ISSUER = "https://auth.example.com"
     body = http.get(f"/.well-known/{document}", headers={"Host": "127.0.0.1"}).json()
     urls = {value for value in body.values() if isinstance(value, str)}
     assert all(url.startswith("https://auth.example.com") for url in urls)
