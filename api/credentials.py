@@ -23,7 +23,7 @@ from rest_framework_simplejwt.settings import api_settings
 
 from api.hashers import GeneratedSecretHasher, is_generated, is_unreadable
 from api.models import RetiredSecret
-from api.standing import ClientState, look_up_for_login
+from api.standing import ClientState, GrantedResource, look_up_for_login
 
 INTROSPECT, REGISTER = "introspect", "register"  # scopes that this service requires
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
@@ -40,7 +40,7 @@ class BadCredentialsError(Exception):
 
 
 class ScopeNotGrantedError(Exception):
-    """The client requested a scope that it does not have."""
+    """The client requested a scope that it does not have, or not for this resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +60,22 @@ class Login:
         """The client's groups whose names can be scopes."""
         return tuple(filter(is_scope, self.client.groups))
 
-    def select_scopes(self, requested: str | None) -> tuple[str, ...]:
+    def select_scopes(
+        self, requested: str | None, resource: GrantedResource | None = None
+    ) -> tuple[str, ...]:
         """Return the requested scopes, or all if none is requested (RFC 6749 §3.3).
 
-        Raises `ScopeNotGrantedError`.
+        They are those of the client that the resource understands. Raises `ScopeNotGrantedError`.
         """
+        scopes = self.scopes
+        if resource and resource.scopes:
+            scopes = tuple(scope for scope in scopes if scope in resource.scopes)
         if not requested:
-            return self.scopes
+            return scopes
         wanted = set(requested.split(" "))
-        if not wanted.issubset(self.scopes):
+        if not wanted.issubset(scopes):
             raise ScopeNotGrantedError
-        return tuple(scope for scope in self.scopes if scope in wanted)
+        return tuple(scope for scope in scopes if scope in wanted)
 
 
 def is_scope(name: str) -> bool:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import (
     BadRequest,
     PermissionDenied,
@@ -27,12 +28,14 @@ from api.credentials import BadCredentialsError, ScopeNotGrantedError
 from api.health import DrainingError, NotMigratedError, ReadOnlyDatabaseError
 from api.keys import NoSigningKeyError
 from api.parameters import ParameterError, UnsupportedGrantTypeError
+from api.resources import ResourceNotGrantedError, SeveralResourcesError
 from api.throttling.address import UnusableAddressError
 from api.throttling.guard import TooManyFailuresError
 from api.throttling.slow_hashes import QueueFullError
 from api.tokens import TokenTooLongError
 
 REALM = "authdemo"
+RESOURCE_METADATA = "/.well-known/oauth-protected-resource"
 RETRY_AFTER = 2  # seconds; enough to reconnect to a database that is back
 # These include ProgrammingError for a missing table and InternalError for a read-only standby. A
 # damaged file raises a plain DatabaseError.
@@ -78,9 +81,21 @@ class UnsupportedGrantType(APIError):
     default_detail = "The only grant_type is client_credentials."
 
 
+class UnsupportedResponseType(APIError):
+    default_code = "unsupported_response_type"
+    default_detail = "No person logs in here; get a token with grant_type=client_credentials."
+
+
 class InvalidScope(APIError):
     default_code = "invalid_scope"
     default_detail = "The client does not have the requested scope."
+
+
+class InvalidTarget(APIError):
+    """The resource is malformed, unknown or not the client's, in one response (RFC 8707 §2)."""
+
+    default_code = "invalid_target"
+    default_detail = "The client is not granted the requested resource."
 
 
 class InvalidClientMetadata(APIError):
@@ -99,6 +114,14 @@ class SlowDown(APIError):
         super().__init__(headers={"Retry-After": str(wait)})
 
 
+def _bearer(**attributes: str) -> str:
+    """Return a challenge that says where to learn how to get a token (RFC 9728 §3.1, §5.1)."""
+    path = settings.PUBLIC_URL.removeprefix(settings.ORIGIN)
+    metadata = f"{settings.ORIGIN}{RESOURCE_METADATA}{path}"
+    parts = {"realm": REALM, "resource_metadata": metadata, **attributes}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parts.items())
+
+
 class MissingToken(APIError):
     """No token at all: a challenge without an error attribute (RFC 6750 §3.1)."""
 
@@ -108,7 +131,7 @@ class MissingToken(APIError):
     def __init__(self) -> None:
         super().__init__(
             f"An access token is required; get one from {get_script_prefix()}login.",
-            {"WWW-Authenticate": f'Bearer realm="{REALM}"'},
+            {"WWW-Authenticate": _bearer()},
         )
 
 
@@ -118,8 +141,7 @@ class BearerError(APIError):
     def __init__(self, description: str | None = None, **attributes: str) -> None:
         super().__init__(description)
         parts = {"error": self.default_code, "error_description": str(self.detail), **attributes}
-        challenge = "".join(f', {name}="{value}"' for name, value in parts.items())
-        self.headers["WWW-Authenticate"] = f'Bearer realm="{REALM}"{challenge}'
+        self.headers["WWW-Authenticate"] = _bearer(**parts)
 
 
 class InvalidToken(BearerError):
@@ -193,6 +215,10 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     UnsupportedGrantTypeError: lambda _: UnsupportedGrantType(),
     ScopeNotGrantedError: lambda _: InvalidScope(),
     TokenTooLongError: lambda _: InvalidScope("The token would be too long; ask for fewer scopes."),
+    ResourceNotGrantedError: lambda _: InvalidTarget(),
+    SeveralResourcesError: lambda _: InvalidTarget(
+        "A token is for one resource; request only one."
+    ),
     Http404: lambda _: NotFound(),
     RequestDataTooBig: lambda _: BodyTooLarge(),
     SuspiciousOperation: lambda _: InvalidRequest(),

@@ -11,6 +11,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
 
+from api import identifiers
+
 GRANT_TYPE_REQUIRED = "grant_type is required unless the body is application/json."
 
 
@@ -69,6 +71,7 @@ GRANT_TYPE = Parameter("grant_type")
 SCOPE = Parameter("scope", max_length=64 * 1024)
 TOKEN = Parameter("token", max_length=64 * 1024)
 TOKEN_TYPE_HINT = Parameter("token_type_hint")
+RESOURCE = Parameter("resource", max_length=identifiers.MAX_LENGTH)
 
 
 def read_scope(parameters: Mapping[str, Any], *, is_json: bool) -> str | None:
@@ -83,6 +86,16 @@ def read_scope(parameters: Mapping[str, Any], *, is_json: bool) -> str | None:
     if grant_type not in {None, "client_credentials"}:
         raise UnsupportedGrantTypeError
     return scope
+
+
+def read_resources(parameters: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return the values of `resource`, which may repeat; in JSON it may be an array (RFC 8707 §2).
+
+    A malformed value is returned as it is: `resources.select` refuses it like an unknown one.
+    """
+    value = parameters.get(RESOURCE.name)
+    values = value if isinstance(value, list) else [value]
+    return tuple(one for one in values if one is not None and one != "")
 
 
 def read_token(parameters: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Parse request bodies: JSON or form, in UTF-8, with each parameter at most once.
+"""Parse request bodies: JSON or form, in UTF-8, with each parameter but `resource` at most once.
 
 DRF's parsers read bodies of any size and fail on deeply nested ones with a RecursionError. If a
 parameter is repeated, they keep the last value, which RFC 6749 §3.2 forbids.
@@ -13,6 +13,7 @@ from django.conf import settings
 from rest_framework.parsers import BaseParser
 
 from api.exceptions import BodyTooLarge, InvalidRequest
+from api.parameters import RESOURCE
 
 MAX_FIELDS = 100
 
@@ -55,7 +56,11 @@ class FormParser(UTF8Parser):
 
     def load(self, text: str) -> dict[str, Any]:
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
-        return _unique(pairs)
+        repeatable = [value for name, value in pairs if name == RESOURCE.name]
+        if len(repeatable) < 2:
+            return _unique(pairs)
+        others = _unique([(name, value) for name, value in pairs if name != RESOURCE.name])
+        return {**others, RESOURCE.name: repeatable}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from api.client_authentication import METHODS
 from api.openapi.examples import examples
 from api.parameters import (
     GRANT_TYPE,
+    RESOURCE,
     SCOPE,
     TOKEN,
     TOKEN_TYPE_HINT,
@@ -77,9 +78,15 @@ def schemas() -> dict[str, dict[str, Any]]:
             *of_client,
             GRANT_TYPE,
             SCOPE,
+            RESOURCE,
             grant_type={
                 "enum": ["client_credentials", "", None],
                 "description": "May be left out of JSON only.",
+            },
+            resource={
+                "type": ["string", "array", "null"],
+                "items": TEXT,
+                "description": "The API that the token is for; only one.",
             },
         ),
         "OwnToken": parameters(*of_client, TOKEN, TOKEN_TYPE_HINT, required=(TOKEN,)),

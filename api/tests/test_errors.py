@@ -10,7 +10,13 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from api.models import Client, SigningKey
-from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
+from api.tests.support.responses import (
+    BEARER,
+    assert_error,
+    assert_refused_token,
+    basic,
+    bearer,
+)
 
 UNCACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 MALFORMED = "The request body could not be parsed."
@@ -25,7 +31,7 @@ def test_no_token_is_403_with_a_bare_challenge(http: APIClient) -> None:
     response = http.get("/private")
     description = "An access token is required; get one from /login."
     assert_error(response, 403, "missing_token", description)
-    assert response["WWW-Authenticate"] == 'Bearer realm="authdemo"'
+    assert response["WWW-Authenticate"] == BEARER
     assert_uncached(response)
 
 
@@ -43,7 +49,7 @@ def test_token_without_the_scope_is_403(
     response = http.post("/register", {}, format="json", headers=bearer(get_token()))
     assert_error(response, 403, "insufficient_scope", "The access token lacks a required scope.")
     assert response["WWW-Authenticate"] == (
-        'Bearer realm="authdemo", error="insufficient_scope", '
+        f'{BEARER}, error="insufficient_scope", '
         'error_description="The access token lacks a required scope.", scope="register"'
     )
 
@@ -166,6 +172,8 @@ def test_other_media_types_are_415(http: APIClient, path: str, media_type: str) 
         ("/revoke", "POST, OPTIONS"),
         ("/.well-known/jwks.json", "GET, HEAD, OPTIONS"),
         ("/.well-known/oauth-authorization-server", "GET, HEAD, OPTIONS"),
+        ("/.well-known/oauth-protected-resource", "GET, HEAD, OPTIONS"),
+        ("/authorize", "GET, HEAD, OPTIONS"),
         ("/livez", "GET, HEAD, OPTIONS"),
     ],
 )

@@ -332,7 +332,7 @@ def test_row_of_another_project_gets_tokens_that_are_good(
 
 def test_unknown_parameters_are_ignored(http: APIClient, credentials: dict[str, str]) -> None:
     more: dict[str, Any] = {
-        "resource": "x",
+        "resources": "x",
         "audience": ["y"],
         "": {},
         "\ud800": "\ud800",

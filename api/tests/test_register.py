@@ -12,7 +12,13 @@ from rest_framework.test import APIClient
 from api import clients
 from api.hashers import is_generated
 from api.models import Client
-from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
+from api.tests.support.responses import (
+    BEARER,
+    assert_error,
+    assert_refused_token,
+    basic,
+    bearer,
+)
 
 Login = Callable[..., str]
 
@@ -150,7 +156,7 @@ def test_closed_registration_needs_a_token_with_the_scope(
     response = register(http)
     description = "An access token is required; get one from /login."
     assert_error(response, 403, "missing_token", description)
-    assert response["WWW-Authenticate"] == 'Bearer realm="authdemo"'
+    assert response["WWW-Authenticate"] == BEARER
     response = register(http, login("read"))
     assert_error(response, 403, "insufficient_scope", "The access token lacks a required scope.")
     assert register(http, login("register")).status_code == 201

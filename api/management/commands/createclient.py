@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from api import audit
+from api import audit, resources
 from api.clients import create_client
 from api.management.output import print_credentials
 
@@ -22,6 +22,19 @@ class Command(BaseCommand):
             "--scope", action="append", default=[], help="a scope of the client; repeat for several"
         )
 
+        parser.add_argument(
+            "--resource",
+            action="append",
+            default=[],
+            metavar="IDENTIFIER",
+            help="an API that the client may call; repeat for several",
+        )
+        parser.add_argument(
+            "--default-resource",
+            metavar="IDENTIFIER",
+            help="the API that tokens are for if the client names none; else this service",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         if options["client_id"] == "":
             raise CommandError("The client id is empty. Omit it to generate one.")
@@ -29,6 +42,11 @@ class Command(BaseCommand):
             with transaction.atomic():
                 client, secret = create_client(
                     options["client_id"], name=options["name"], scopes=options["scope"]
+                )
+                granted = [resources.find(one) for one in options["resource"]]
+                default = options["default_resource"]
+                resources.set_grants(
+                    client, granted, None if default is None else resources.find(default)
                 )
                 print_credentials(
                     self.stdout,
