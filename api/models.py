@@ -1,10 +1,11 @@
-"""Clients, their retired secrets, revoked tokens and signing keys.
+"""Clients, their secrets and keys, revoked tokens, used assertions and signing keys.
 
 A client is a row of Django's user table. `standing.py` reads these tables for logins and token
 verifications.
 """
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import User, UserManager
 from django.db import models
@@ -32,6 +33,45 @@ class Client(User):
             ("rotate_secret", "Can rotate a client's secret"),
             ("revoke_tokens", "Can revoke a client's tokens"),
         )
+
+
+class ClientProfile(models.Model):
+    """What Django's user table has no column for. A client without a row has the defaults.
+
+    `auth_method` is the only method the client may use; if it is empty, it may use all.
+    """
+
+    client = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="profile")
+    auth_method = models.CharField(max_length=32, blank=True, default="")
+    secret_made_at = models.DateTimeField(null=True)
+    secret_used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"the profile of client {self.client_id}"
+
+
+class ClientKey(models.Model):
+    """A public key of a client, which signs its assertions. It never changes.
+
+    `kid` is its thumbprint (RFC 7638), `jwk_kid` the name that its JWK came with.
+    """
+
+    client = models.ForeignKey(User, models.CASCADE, related_name="client_keys")
+    kid = models.CharField("key id", max_length=43)
+    jwk_kid = models.CharField(max_length=255, blank=True)
+    jwk = models.JSONField()
+    name = models.CharField(max_length=150, blank=True)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    expires_at = models.DateTimeField("expires", null=True, blank=True)
+    last_used_at = models.DateTimeField("last used", null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("client", "kid"), name="api_clientkey_once_per_client"),
+        )
+
+    def __str__(self) -> str:
+        return self.name or self.kid
 
 
 class RetiredSecret(models.Model):
@@ -63,9 +103,9 @@ class TokenGeneration(models.Model):
         return f"generation {self.number} of client {self.client_id}"
 
 
-class RevokedTokenManager(models.Manager["RevokedToken"]):
+class ExpiringManager(models.Manager[Any]):
     def delete_some_expired(self, then: datetime, at_most: int) -> None:
-        """Delete at most `at_most` tokens that had expired by `then`."""
+        """Delete at most `at_most` rows that had expired by `then`."""
         expired = self.filter(expires_at__lte=then).order_by("expires_at")
         self.filter(pk__in=list(expired.values_list("pk", flat=True)[:at_most])).delete()
 
@@ -79,10 +119,25 @@ class RevokedToken(models.Model):
     jti = models.CharField(max_length=JTI_LENGTH, primary_key=True)
     expires_at = models.DateTimeField(db_index=True)
 
-    objects = RevokedTokenManager()
+    objects = ExpiringManager()
 
     def __str__(self) -> str:
         return self.jti
+
+
+class UsedAssertion(models.Model):
+    """An assertion that a client has used. The row is kept until nobody could use it again.
+
+    `digest` is of the client and the assertion's `jti`.
+    """
+
+    digest = models.CharField(max_length=43, primary_key=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    objects = ExpiringManager()
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 class SigningKey(models.Model):

@@ -3,10 +3,11 @@
 Every request runs one of them, so they are written in SQL and build no model.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import DataError, connection
 from django.utils import timezone
@@ -14,6 +15,7 @@ from django.utils import timezone
 from api.hashers import GeneratedSecretHasher
 
 LAST_USED_PRECISION = timedelta(hours=1)
+KEY_USED_PRECISION = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class ClientState:
 
     `pk` is 0 if there is no such row. `secret_hashes` are the hashes that are good now: the current
     one, then the retired one in its grace period. `generation` counts how often all tokens of the
-    client were revoked.
+    client were revoked. `auth_method` is the only method it may use, or empty.
     """
 
     client_id: str
@@ -34,6 +36,15 @@ class ClientState:
     is_client: bool = True
     groups: tuple[str, ...] = ()
     was_used_recently: bool = False
+    auth_method: str = ""
+
+
+class StoredKey(NamedTuple):
+    """A key of a client that has not expired, as stored."""
+
+    pk: int
+    jwk: str
+    was_used_recently: bool
 
 
 # The database compares times and returns none: its settings decide how it writes them.
@@ -47,20 +58,57 @@ _TABLES = """
         AND retired.replaced_by = client.password AND retired.expires_at > %(now)s
     LEFT JOIN api_tokengeneration AS generation ON generation.client_id = client.id
 """
+_LOGIN_COLUMNS = f"""
+    {_COLUMNS}, client.last_login > %(recently)s AS was_used_recently, client.is_staff,
+    NOT client.is_staff AND NOT client.is_superuser AS is_client, profile.auth_method
+"""
+_LOGIN_TABLES = f"""
+    {_TABLES}
+    LEFT JOIN api_clientprofile AS profile ON profile.client_id = client.id
+"""
 _LOGIN = f"""
-    SELECT {_COLUMNS}, client.last_login > %(recently)s AS was_used_recently, scope.name AS scope,
-        client.is_staff, NOT client.is_staff AND NOT client.is_superuser AS is_client
-    FROM {_TABLES}
+    SELECT {_LOGIN_COLUMNS}, scope.name AS scope
+    FROM {_LOGIN_TABLES}
     LEFT JOIN auth_user_groups AS membership ON membership.user_id = client.id
         AND %(secret_hash)s IN ('', client.password, retired.hash)
     LEFT JOIN auth_group AS scope ON scope.id = membership.group_id
     WHERE client.username = %(client_id)s
 """  # noqa: S608 (made of constants)
+# All scopes in one column, so that there is one row per key.
+_SCOPES = """(
+    SELECT CAST({json_array}(scope.name) AS text) FROM auth_user_groups AS membership
+    JOIN auth_group AS scope ON scope.id = membership.group_id
+    WHERE membership.user_id = client.id
+)"""
+_JSON_ARRAY = {"postgresql": "json_agg", "sqlite": "json_group_array"}
+_KEY_LOGIN = f"""
+    SELECT {_LOGIN_COLUMNS}, held.id AS key_pk, CAST(held.jwk AS text) AS jwk,
+        held.last_used_at > %(key_recently)s AS key_was_used_recently,
+        CASE WHEN held.id IS NOT NULL THEN {_SCOPES} END AS scopes
+    FROM {_LOGIN_TABLES}
+    LEFT JOIN api_clientkey AS held ON held.client_id = client.id
+        AND %(kid)s IN ('', held.kid, held.jwk_kid)
+        AND (held.expires_at IS NULL OR held.expires_at > %(now)s)
+    WHERE client.username = %(client_id)s
+    ORDER BY held.id DESC
+"""  # noqa: S608 (made of constants)
+_KEY_LOGINS = {
+    vendor: _KEY_LOGIN.format(json_array=function) for vendor, function in _JSON_ARRAY.items()
+}
 _VERIFICATION = f"""
     SELECT {_COLUMNS}, EXISTS (SELECT 1 FROM api_revokedtoken WHERE jti = %(jti)s) AS is_revoked
     FROM {_TABLES}
     WHERE client.username = %(client_id)s AND NOT client.is_staff AND NOT client.is_superuser
 """  # noqa: S608 (made of constants)
+# By the kind of credential that the token was obtained with; a secret is compared by its hash.
+_VERIFICATIONS = {
+    "": _VERIFICATION,
+    "key": f"""{_VERIFICATION} AND EXISTS (
+        SELECT 1 FROM api_clientkey AS held
+        WHERE held.client_id = client.id AND CAST(held.id AS text) = %(credential_pk)s
+            AND (held.expires_at IS NULL OR held.expires_at > %(now)s)
+    )""",  # noqa: S608 (made of constants)
+}
 
 # Dummy row for unknown clients, so that the response takes equally long.
 _UNKNOWN_CLIENT = {
@@ -72,7 +120,10 @@ _UNKNOWN_CLIENT = {
     "retired_hash": None,
     "generation": None,
     "was_used_recently": None,
+    "auth_method": None,
     "scope": None,
+    "scopes": None,
+    "key_pk": None,
 }
 
 
@@ -90,20 +141,45 @@ def look_up_for_login(client_id: str, *, secret_hash: str = "") -> ClientState:
         "recently": _timestamp(now - LAST_USED_PRECISION),
     }
     rows = _fetch(_LOGIN, params) or [_UNKNOWN_CLIENT]
-    return _state(
-        client_id,
-        rows[0],
-        is_staff=bool(rows[0]["is_staff"]),
-        is_client=bool(rows[0]["is_client"]),
-        groups=tuple(sorted(row["scope"] for row in rows if row["scope"])),
-        was_used_recently=bool(rows[0]["was_used_recently"]),
-    )
+    return _login_state(client_id, rows[0], [row["scope"] for row in rows if row["scope"]])
 
 
-def look_up_for_token(client_id: str, *, jti: str) -> ClientState | None:
-    """Return the state of a token's client, or `None` if it is unknown or the token is revoked."""
-    now = _timestamp(timezone.now())
-    rows = _fetch(_VERIFICATION, {"client_id": client_id, "jti": jti, "now": now})
+def look_up_for_assertion(client_id: str, *, kid: str) -> tuple[ClientState, list[StoredKey]]:
+    """Return the state of a client for a login, and its keys with this name; the newest first.
+
+    An empty `kid` asks for all keys. Groups are read only if there is a key.
+    """
+    now = timezone.now()
+    params = {
+        "client_id": client_id,
+        "kid": kid,
+        "now": _timestamp(now),
+        "recently": _timestamp(now - LAST_USED_PRECISION),
+        "key_recently": _timestamp(now - KEY_USED_PRECISION),
+    }
+    rows = _fetch(_KEY_LOGINS[connection.vendor], params) or [_UNKNOWN_CLIENT]
+    client = _login_state(client_id, rows[0], json.loads(rows[0]["scopes"] or "[]"))
+    held = [
+        StoredKey(row["key_pk"], row["jwk"], bool(row["key_was_used_recently"]))
+        for row in rows
+        if row["key_pk"]
+    ]
+    return client, held
+
+
+def look_up_for_token(client_id: str, *, jti: str, credential: str = "") -> ClientState | None:
+    """Return the state of a token's client, or `None` if there is none or the token has ended.
+
+    `credential` names the key that the token was obtained with, such as `key:17`; it is empty for a
+    secret.
+    """
+    kind, _, credential_pk = credential.partition(":")
+    if kind not in _VERIFICATIONS:
+        return None
+    params = {"client_id": client_id, "jti": jti, "now": _timestamp(timezone.now())}
+    if kind:
+        params["credential_pk"] = credential_pk
+    rows = _fetch(_VERIFICATIONS[kind], params)
     if not rows or rows[0]["is_revoked"]:
         return None
     return _state(client_id, rows[0])
@@ -121,6 +197,18 @@ def _fetch(sql: str, params: Mapping[str, str]) -> list[dict[str, Any]]:
 def _timestamp(moment: datetime) -> str:
     """Format a time so that PostgreSQL always parses it and SQLite can compare it as text."""
     return moment.isoformat(" ", "microseconds")
+
+
+def _login_state(client_id: str, row: Mapping[str, Any], groups: Iterable[str]) -> ClientState:
+    return _state(
+        client_id,
+        row,
+        is_staff=bool(row["is_staff"]),
+        is_client=bool(row["is_client"]),
+        groups=tuple(sorted(groups)),
+        was_used_recently=bool(row["was_used_recently"]),
+        auth_method=row["auth_method"] or "",
+    )
 
 
 def _state(client_id: str, row: Mapping[str, Any], **more: Any) -> ClientState:

@@ -24,6 +24,7 @@ from rest_framework_simplejwt.settings import api_settings
 
 from api import audit, keys
 from api.credentials import INTROSPECT, Login
+from api.jose import encode
 from api.models import JTI_LENGTH, RevokedToken, TokenGeneration
 from api.standing import look_up_for_token
 
@@ -61,14 +62,21 @@ def _fingerprint_key(secret_key: str) -> bytes:
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _fingerprint(secret_key: str, stored_hash: str, generation: int) -> str:
-    """Return 96 bits, in base64url, that identify a stored hash and a generation.
+def _fingerprint(secret_key: str, bound_to: str, generation: int) -> str:
+    """Return 96 bits, in base64url, that identify a stored hash or a key, and a generation.
 
     They are keyed, so a reader of the token learns nothing about the hash.
     """
-    message = f"{generation} {stored_hash}".encode()
+    message = f"{generation} {bound_to}".encode()
     digest = hmac.digest(_fingerprint_key(secret_key), message, hashlib.sha256)
     return base64.urlsafe_b64encode(digest[:12]).decode()
+
+
+def _name_credential(login: Login) -> str:
+    """Return the fingerprint of the secret, or a name such as `key:17.` and its fingerprint."""
+    bound_to = login.secret_hash or login.credential
+    fingerprint = _fingerprint(settings.SECRET_KEY, bound_to, login.client.generation)
+    return f"{login.credential}.{fingerprint}" if login.credential else fingerprint
 
 
 # To add a claim, add a line. Verification requires only those in REQUIRED, so existing tokens stay
@@ -89,10 +97,8 @@ CLAIMS = {
     ),
     "jti": Claim(lambda _: secrets.token_hex(16), "Token id, used to revoke it."),
     FINGERPRINT_CLAIM: Claim(
-        lambda grant: _fingerprint(
-            settings.SECRET_KEY, grant.login.secret_hash, grant.login.client.generation
-        ),
-        "The secret it was obtained with. The token ends when that secret ends.",
+        lambda grant: _name_credential(grant.login),
+        "The secret or key it was obtained with. The token ends when that ends.",
     ),
 }
 REQUIRED_TEXTS = ("sub", "client_id", "jti", "scope", FINGERPRINT_CLAIM)
@@ -112,8 +118,8 @@ class Backend(TokenBackend):
         """Return the signed token. `jwt.encode` would build the header anew, for 5 % CPU."""
         key = keys.signing_key()
         claims = _encoder.encode(payload).encode()
-        signed = f"{key.header}.{keys.encode(claims)}"
-        return f"{signed}.{keys.encode(key.implementation.sign(signed.encode(), key.signing))}"
+        signed = f"{key.header}.{encode(claims)}"
+        return f"{signed}.{encode(key.implementation.sign(signed.encode(), key.signing))}"
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
         """Return the claims of a token that we signed. Raises `TokenBackendError`."""
@@ -202,19 +208,20 @@ def read(text: str) -> AccessToken:
 def verify(text: str) -> AccessToken:
     """Parse a token and check that it is good now. Raises `TokenError`.
 
-    One query tells whether the client is active, the token is not revoked, and the secret it was
-    obtained with is still good.
+    One query tells whether the client is active, the token is not revoked, and the secret or key it
+    was obtained with is still good.
     """
     token = read(text)
-    client = look_up_for_token(token["sub"], jti=token["jti"])
+    credential, _, fingerprint = token[FINGERPRINT_CLAIM].rpartition(".")
+    client = look_up_for_token(token["sub"], jti=token["jti"], credential=credential)
     if client is None or not client.is_active:
         raise TokenError("The token has been revoked.")
-    presented = token[FINGERPRINT_CLAIM].encode()
+    presented = fingerprint.encode()
     secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     if not any(
-        hmac.compare_digest(presented, _fingerprint(key, stored, client.generation).encode())
+        hmac.compare_digest(presented, _fingerprint(key, bound_to, client.generation).encode())
         for key in secret_keys
-        for stored in client.secret_hashes
+        for bound_to in ([credential] if credential else client.secret_hashes)
     ):
         raise TokenError("The token has been revoked.")
     return token

@@ -292,6 +292,7 @@ SIMPLE_JWT = {
     "TOKEN_TYPE_CLAIM": None,  # the header's `typ` is the type (RFC 9068 §2.1)
 }
 ACCESS_TOKEN_COOKIE = "__Host-access_token" if IS_HTTPS else "access_token"
+ASSERTION_AUDIENCE = one_of("ASSERTION_AUDIENCE", "issuer", "issuer", "token-endpoint")
 REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
 
 # Limits

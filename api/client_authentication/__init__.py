@@ -10,6 +10,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from api import audit
+from api.client_authentication.assertion import PrivateKeyJWT
 from api.client_authentication.base import MalformedProofError, Method, Proof
 from api.client_authentication.secret import TWO_WAYS, Basic, Post
 from api.credentials import BadCredentialsError, Login
@@ -17,7 +18,12 @@ from api.throttling.address import client_address
 from api.throttling.guard import TooManyFailuresError, guard
 
 DEFAULT_METHOD = "client_secret_basic"  # of registered clients (RFC 7591 §2)
-METHODS: dict[str, type[Method]] = {DEFAULT_METHOD: Basic, "client_secret_post": Post}
+METHODS: dict[str, type[Method]] = {
+    DEFAULT_METHOD: Basic,
+    "client_secret_post": Post,
+    "private_key_jwt": PrivateKeyJWT,
+}
+_CREDENTIALS = {"client_id", "client_secret", "client_assertion"}  # never in a URL
 
 
 def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
@@ -26,26 +32,30 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
     Raises `MalformedProofError` or `ParameterError` unless the request has exactly one well-formed
     proof, and whatever `verify` raises.
     """
-    if request.META.get("QUERY_STRING") and request.GET.keys() & {"client_id", "client_secret"}:
+    if request.META.get("QUERY_STRING") and request.GET.keys() & _CREDENTIALS:
         raise MalformedProofError("Send credentials in a header or in the body, not in the URL.")
     authorization = request.META.get("HTTP_AUTHORIZATION", "")
-    used = [method for method in METHODS.values() if method.presents(authorization, parameters)]
+    used = [name for name, one in METHODS.items() if one.presents(authorization, parameters)]
     if len(used) > 1:
         raise MalformedProofError(TWO_WAYS)
-    method = used[0] if used else Post  # its error names the missing parameter
-    return verify(method.read(authorization, parameters), request)
+    method = used[0] if used else "client_secret_post"  # its error names the missing parameter
+    return verify(METHODS[method].read(authorization, parameters), request, method=method)
 
 
-def verify(proof: Proof, request: HttpRequest, *, event: str = "login") -> Login:
+def verify(proof: Proof, request: HttpRequest, *, method: str = "", event: str = "login") -> Login:
     """Check a proof under the rate limit. Log failures as `<event>_failed` or `<event>_throttled`.
 
+    A client that is restricted to one method may not use another `method`.
     Raises `BadCredentialsError`, `TooManyFailuresError`, `QueueFullError`.
     """
     address = client_address(request)
     client_id = proof.client_ids[0]
     try:
         with guard(address, proof.client_ids, is_slow=proof.is_slow):
-            return proof.verify(address)
+            login = proof.verify(address)
+            if method and login.client.auth_method not in {"", method}:
+                raise BadCredentialsError("another method than the client may use")
+            return login
     except BadCredentialsError as error:
         audit.record(f"{event}_failed", client=client_id, address=address, reason=error.reason)
         raise

@@ -1,0 +1,68 @@
+"""Record when clients and their keys were last used. No login waits for it, or fails by it."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.contrib.auth.models import User
+from django.db import Error, connection, transaction
+from django.utils import timezone
+
+from api.models import ClientKey, ClientProfile
+from api.standing import ClientState, StoredKey
+
+logger = logging.getLogger(__name__)
+
+
+def mark_secret(client: ClientState) -> None:
+    """Record a login with a secret, at most once an hour."""
+    if client.was_used_recently:
+        return
+    now = timezone.now()
+    with _optional():
+        User.objects.filter(pk=client.pk).update(last_login=now)
+        ClientProfile.objects.bulk_create(
+            [ClientProfile(client_id=client.pk, secret_used_at=now)],
+            update_conflicts=True,
+            unique_fields=["client"],
+            update_fields=["secret_used_at"],
+        )
+
+
+def mark_key(client: ClientState, key: StoredKey) -> None:
+    """Record a login with a key, at most once a minute, and once an hour for the client."""
+    if client.was_used_recently and key.was_used_recently:
+        return
+    now = timezone.now()
+    with _optional():
+        if not client.was_used_recently:
+            User.objects.filter(pk=client.pk).update(last_login=now)
+        ClientKey.objects.filter(pk=key.pk).update(last_used_at=now)
+
+
+@contextmanager
+def _optional() -> Iterator[None]:
+    try:
+        with fail_if_locked():
+            yield
+    except Error:
+        logger.warning("The last use of a client could not be recorded.")
+
+
+@contextmanager
+def fail_if_locked() -> Iterator[None]:
+    """Open a transaction that fails, instead of waiting for another writer."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA busy_timeout")
+            (patience,) = cursor.fetchone()
+            cursor.execute("PRAGMA busy_timeout = 0")
+            try:
+                with transaction.atomic():
+                    yield
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout = {patience}")
+        else:
+            with transaction.atomic():
+                cursor.execute("SET LOCAL lock_timeout = '50ms'")
+                yield
