@@ -24,6 +24,7 @@ from rest_framework.response import Response
 from api.client_authentication.base import MalformedProofError
 from api.credentials import BadCredentialsError, ScopeNotGrantedError
 from api.health import NotMigratedError
+from api.issuers import IssuerUnavailableError
 from api.keys import NoSigningKeyError
 from api.parameters import ParameterError, UnsupportedGrantTypeError
 from api.throttling.guard import TooManyFailuresError
@@ -181,6 +182,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     BadCredentialsError: lambda _: InvalidClient(),
     TooManyFailuresError: lambda error: SlowDown(error.wait),
     QueueFullError: lambda _: Unavailable(),
+    IssuerUnavailableError: lambda _: Unavailable(),
     ParameterError: lambda error: InvalidRequest(str(error)),
     MalformedProofError: lambda error: InvalidRequest(str(error)),
     UnsupportedGrantTypeError: lambda _: UnsupportedGrantType(),

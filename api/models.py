@@ -1,4 +1,4 @@
-"""Clients, their secrets and keys, revoked tokens, used assertions and signing keys.
+"""Clients, their credentials, revoked tokens, used assertions, issuers and signing keys.
 
 A client is a row of Django's user table. `standing.py` reads these tables for logins and token
 verifications.
@@ -10,6 +10,8 @@ from typing import Any
 from django.contrib.auth.models import User, UserManager
 from django.db import models
 
+ISSUER_LENGTH = 255  # characters
+SUBJECT_LENGTH = 512
 JTI_LENGTH = 36  # characters; ours have 32
 
 
@@ -161,3 +163,53 @@ class SigningKey(models.Model):
 
     def __str__(self) -> str:
         return self.kid
+
+
+class TrustedIssuer(models.Model):
+    """Another token issuer, whose tokens prove the identity of workloads (RFC 7523 §3).
+
+    Its keys are those that staff gave, or else those last fetched by discovery. They are in the
+    database, so all processes use the same ones, and a restart does not need the issuer.
+    """
+
+    url = models.CharField("issuer", max_length=ISSUER_LENGTH, unique=True)
+    name = models.CharField(max_length=150, blank=True)
+    audience = models.CharField(max_length=ISSUER_LENGTH, blank=True)
+    is_internal = models.BooleanField("internal", default=False)
+    given_jwks = models.TextField("keys", blank=True)
+    fetched_jwks = models.TextField(blank=True, editable=False)
+    fetched_at = models.DateTimeField("keys fetched", null=True, editable=False)
+    tried_at = models.DateTimeField("fetch last tried", null=True, editable=False)
+
+    class Meta:
+        ordering = ("url",)
+
+    def __str__(self) -> str:
+        return self.name or self.url
+
+
+class WorkloadIdentity(models.Model):
+    """The subject of a trusted issuer that is a client.
+
+    `claims` are further claims that the issuer's token must have, as text.
+    """
+
+    client = models.ForeignKey(User, models.CASCADE, related_name="identities")
+    issuer = models.ForeignKey(TrustedIssuer, models.CASCADE, related_name="identities")
+    subject = models.CharField(max_length=SUBJECT_LENGTH)
+    claims = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    last_used_at = models.DateTimeField("last used", null=True, editable=False)
+
+    class Meta:
+        verbose_name_plural = "workload identities"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("issuer", "subject"),
+                name="api_workloadidentity_one_client",
+                violation_error_message="This subject of the issuer already belongs to a client.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.subject

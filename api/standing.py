@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import DataError, connection
 from django.utils import timezone
 
@@ -16,6 +17,8 @@ from api.hashers import GeneratedSecretHasher
 
 LAST_USED_PRECISION = timedelta(hours=1)
 KEY_USED_PRECISION = timedelta(minutes=1)
+ISSUER_KEYS_FRESH = timedelta(minutes=5)
+ISSUER_RETRY = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,36 @@ class StoredKey(NamedTuple):
     pk: int
     jwk: str
     was_used_recently: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerState:
+    """A trusted issuer and its keys at one moment.
+
+    `is_given` means that staff gave the keys. Otherwise `jwks` has the fetched ones, and the rest
+    says how old they are, whether a fetch was tried lately, and whether the last one has failed or
+    still runs. `jwks` is empty if they have been kept for too long.
+    """
+
+    pk: int
+    url: str
+    audience: str
+    is_internal: bool
+    jwks: str
+    is_given: bool
+    is_fresh: bool
+    is_recent: bool
+    was_tried: bool
+    has_failed: bool
+
+
+class StoredIdentity(NamedTuple):
+    """A workload identity, as stored, and its issuer."""
+
+    pk: int
+    claims: Mapping[str, str]
+    was_used_recently: bool
+    issuer: IssuerState
 
 
 # The database compares times and returns none: its settings decide how it writes them.
@@ -95,6 +128,24 @@ _KEY_LOGIN = f"""
 _KEY_LOGINS = {
     vendor: _KEY_LOGIN.format(json_array=function) for vendor, function in _JSON_ARRAY.items()
 }
+_IDENTITY_LOGIN = f"""
+    SELECT {_LOGIN_COLUMNS}, client.username AS client_id, {_SCOPES} AS scopes,
+        identity.id AS identity_pk, CAST(identity.claims AS text) AS claims,
+        identity.last_used_at > %(key_recently)s AS identity_was_used_recently,
+        issuer.id AS issuer_pk, issuer.audience, issuer.is_internal,
+        issuer.given_jwks <> '' AS is_given,
+        CASE WHEN issuer.given_jwks <> '' THEN issuer.given_jwks
+            WHEN issuer.fetched_at > %(kept)s THEN issuer.fetched_jwks ELSE '' END AS jwks,
+        issuer.fetched_at > %(fresh)s AS is_fresh, issuer.fetched_at > %(recent)s AS is_recent,
+        issuer.tried_at > %(tried)s AS was_tried,
+        issuer.tried_at > issuer.fetched_at AS has_failed
+    FROM api_trustedissuer AS issuer, api_workloadidentity AS identity, {_LOGIN_TABLES}
+    WHERE issuer.url = %(issuer)s AND identity.issuer_id = issuer.id
+        AND identity.subject = %(subject)s AND client.id = identity.client_id
+"""  # noqa: S608 (made of constants)
+_IDENTITY_LOGINS = {
+    vendor: _IDENTITY_LOGIN.format(json_array=function) for vendor, function in _JSON_ARRAY.items()
+}
 _VERIFICATION = f"""
     SELECT {_COLUMNS}, EXISTS (SELECT 1 FROM api_revokedtoken WHERE jti = %(jti)s) AS is_revoked
     FROM {_TABLES}
@@ -107,6 +158,10 @@ _VERIFICATIONS = {
         SELECT 1 FROM api_clientkey AS held
         WHERE held.client_id = client.id AND CAST(held.id AS text) = %(credential_pk)s
             AND (held.expires_at IS NULL OR held.expires_at > %(now)s)
+    )""",  # noqa: S608 (made of constants)
+    "identity": f"""{_VERIFICATION} AND EXISTS (
+        SELECT 1 FROM api_workloadidentity AS held
+        WHERE held.client_id = client.id AND CAST(held.id AS text) = %(credential_pk)s
     )""",  # noqa: S608 (made of constants)
 }
 
@@ -165,6 +220,38 @@ def look_up_for_assertion(client_id: str, *, kid: str) -> tuple[ClientState, lis
         if row["key_pk"]
     ]
     return client, held
+
+
+def look_up_for_identity(issuer: str, subject: str) -> tuple[ClientState, StoredIdentity] | None:
+    """Return the state of the client that a subject of a trusted issuer is, and its identity."""
+    now = timezone.now()
+    params = {
+        "issuer": issuer,
+        "subject": subject,
+        "now": _timestamp(now),
+        "recently": _timestamp(now - LAST_USED_PRECISION),
+        "key_recently": _timestamp(now - KEY_USED_PRECISION),
+        "fresh": _timestamp(now - ISSUER_KEYS_FRESH),
+        "recent": _timestamp(now - 2 * ISSUER_KEYS_FRESH),
+        "kept": _timestamp(now - settings.ISSUER_KEYS_KEPT),
+        "tried": _timestamp(now - ISSUER_RETRY),
+    }
+    rows = _fetch(_IDENTITY_LOGINS[connection.vendor], params)
+    if not rows:
+        return None
+    row = rows[0]
+    flags = ("is_internal", "is_given", "is_fresh", "is_recent", "was_tried", "has_failed")
+    state = IssuerState(
+        pk=row["issuer_pk"],
+        url=issuer,
+        audience=row["audience"],
+        jwks=row["jwks"],
+        **{flag: bool(row[flag]) for flag in flags},
+    )
+    was_used_recently = bool(row["identity_was_used_recently"])
+    claims = json.loads(row["claims"])
+    identity = StoredIdentity(row["identity_pk"], claims, was_used_recently, state)
+    return _login_state(row["client_id"], row, json.loads(row["scopes"] or "[]")), identity
 
 
 def look_up_for_token(client_id: str, *, jti: str, credential: str = "") -> ClientState | None:

@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.db import Error, connection, transaction
 from django.utils import timezone
 
-from api.models import ClientKey, ClientProfile
-from api.standing import ClientState, StoredKey
+from api.models import ClientKey, ClientProfile, WorkloadIdentity
+from api.standing import ClientState, StoredIdentity, StoredKey
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,17 @@ def mark_key(client: ClientState, key: StoredKey) -> None:
         if not client.was_used_recently:
             User.objects.filter(pk=client.pk).update(last_login=now)
         ClientKey.objects.filter(pk=key.pk).update(last_used_at=now)
+
+
+def mark_identity(client: ClientState, identity: StoredIdentity) -> None:
+    """Record a login with a workload identity, as often as one with a key."""
+    if client.was_used_recently and identity.was_used_recently:
+        return
+    now = timezone.now()
+    with _optional():
+        if not client.was_used_recently:
+            User.objects.filter(pk=client.pk).update(last_login=now)
+        WorkloadIdentity.objects.filter(pk=identity.pk).update(last_used_at=now)
 
 
 @contextmanager

@@ -293,6 +293,8 @@ SIMPLE_JWT = {
 }
 ACCESS_TOKEN_COOKIE = "__Host-access_token" if IS_HTTPS else "access_token"
 ASSERTION_AUDIENCE = one_of("ASSERTION_AUDIENCE", "issuer", "issuer", "token-endpoint")
+# How long an issuer's keys serve that cannot be fetched again, because it is down.
+ISSUER_KEYS_KEPT = duration("ISSUER_KEYS_KEPT", "24h")
 REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
 
 # Limits
@@ -316,8 +318,9 @@ FAILED_LOGINS_PER_CLIENT = rate("FAILED_LOGINS_PER_CLIENT", "10/minute")
 FAILED_LOGINS_PER_ADDRESS = rate("FAILED_LOGINS_PER_ADDRESS", "100/minute")
 REGISTRATIONS_PER_ADDRESS = rate("REGISTRATIONS_PER_ADDRESS", "10/minute")
 REDIS_URL = redis_url()
-# At most a quarter of a process's threads wait for a slow hash. Granian also reads the variable.
-SLOW_HASH_QUEUE = max(1, number("GRANIAN_BLOCKING_THREADS", 8) // 4)
+# At most a quarter of a process's threads wait for a slow hash, and another quarter for the keys of
+# issuers. Granian also reads the variable.
+SLOW_HASH_QUEUE = ISSUER_WAITERS = max(1, number("GRANIAN_BLOCKING_THREADS", 8) // 4)
 WORKERS = number("GRANIAN_WORKERS", 1)  # for a system check; Granian also reads it
 
 # API
