@@ -13,7 +13,7 @@ from api.client_authentication.base import MalformedProofError
 from api.credentials import BadCredentialsError, Login
 from api.parameters import CLIENT_ASSERTION, CLIENT_ASSERTION_TYPE, CLIENT_ID, Parameter
 
-JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class PrivateKeyJWT:
 
     @staticmethod
     def read(authorization: str, parameters: Mapping[str, Any]) -> AssertionProof:
-        if CLIENT_ASSERTION_TYPE.require(parameters) != JWT_BEARER:
-            raise MalformedProofError(f"The only client_assertion_type is {JWT_BEARER}.")
+        if CLIENT_ASSERTION_TYPE.require(parameters) != ASSERTION_TYPE:
+            raise MalformedProofError(f"The only client_assertion_type is {ASSERTION_TYPE}.")
         text, client_id = CLIENT_ASSERTION.require(parameters), CLIENT_ID.read(parameters)
         try:
             return AssertionProof(parse(text), client_id)
