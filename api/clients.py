@@ -126,10 +126,15 @@ def rotate_secret(
     return secret
 
 
-def remove_secret(client: Client, *, version: str | None = None) -> None:
+def end_previous_secret(client: Client) -> None:
+    """End the grace period of the previous secret now."""
+    RetiredSecret.objects.filter(client_id=client.pk).delete()
+
+
+def remove_secret(client: Client) -> None:
     """End all secrets of a client, and their tokens. Raises `SecretChangedError`."""
     with transaction.atomic():
-        _replace_secret(client, make_password(None), version)
+        _replace_secret(client, make_password(None), version=None)
 
 
 def _replace_secret(client: Client, new: str, version: str | None) -> None:
