@@ -1,21 +1,67 @@
-"""Check assertions that clients sign with keys of their own (`private_key_jwt`, RFC 7523 §2.2)."""
+"""Give clients keys of their own, and check the assertions they sign (RFC 7523 §2.2)."""
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
-from api import jose, usage
+from api import jose, keys, usage
 from api.assertions import LEEWAY, Assertion, find_signer
 from api.credentials import BadCredentialsError, Login
-from api.models import UsedAssertion
+from api.jose import UnusableKeyError
+from api.models import Client, ClientKey, UsedAssertion
+from api.public_keys import GivenKey
 from api.standing import look_up_for_assertion
 
+METHOD = "private_key_jwt"  # its name in RFC 7591
 KIND = "key"  # of credential, in tokens
+MAX_KEYS = 20  # of one client
+MAX_NAME_LENGTH = 150
+DELETED_AT_ONCE = 128  # expired rows, at one in 64 logins: twice as many as are made meanwhile
 MAX_AHEAD = 5 * 60  # seconds that `exp` may be ahead
 TYPES = {"", "JWT", "client-authentication+jwt"}
+
+
+def add(
+    client: Client,
+    given: Sequence[GivenKey],
+    *,
+    name: str = "",
+    expires_at: datetime | None = None,
+) -> list[ClientKey]:
+    """Give a client these keys. Raises `UnusableKeyError`.
+
+    A key ends with its certificate, or at `expires_at` if that is earlier.
+    """
+    if expires_at and expires_at <= timezone.now():
+        raise UnusableKeyError("The key would have expired already.")
+    with transaction.atomic():
+        list(User.objects.select_for_update().filter(pk=client.pk).values_list("pk"))
+        held = set(ClientKey.objects.filter(client_id=client.pk).values_list("kid", flat=True))
+        if held & {one.key.kid for one in given}:
+            raise UnusableKeyError("The client has this key already. Remove it there first.")
+        rows = {one.key.kid: _row(client, one, name, expires_at) for one in given}
+        if len(held) + len(rows) > MAX_KEYS:
+            raise UnusableKeyError(f"A client has at most {MAX_KEYS} keys. Remove some first.")
+        for row in rows.values():
+            row.save(force_insert=True)
+    return list(rows.values())
+
+
+def _row(client: Client, one: GivenKey, name: str, expires_at: datetime | None) -> ClientKey:
+    own_kid = one.key.jwk.get("kid", "")
+    return ClientKey(
+        client_id=client.pk,
+        kid=one.key.kid,
+        jwk_kid=own_kid,
+        jwk=dict(one.key.jwk),
+        name=(name or own_kid)[:MAX_NAME_LENGTH],
+        expires_at=min(filter(None, (one.expires_at, expires_at)), default=None),
+    )
 
 
 def check(
@@ -37,8 +83,8 @@ def check(
     assertion.check_audience(audiences)
     expires_at = assertion.check_times(max_ahead=MAX_AHEAD)
     client, held = look_up_for_assertion(subject, kid=assertion.kid)
-    keys = [jose.from_jwk(json.loads(key.jwk)) for key in held]
-    signer = find_signer(assertion, keys)
+    public_keys = [jose.from_jwk(json.loads(key.jwk)) for key in held]
+    signer = find_signer(assertion, public_keys)
     if not client.pk:
         raise BadCredentialsError("unknown client")
     if signer is None:
@@ -48,7 +94,7 @@ def check(
     if not client.is_client:
         raise BadCredentialsError("staff, not a client")
     _use(client.pk, jti, until=expires_at + LEEWAY)
-    key = held[keys.index(signer)]
+    key = held[public_keys.index(signer)]
     usage.mark_key(client, key)
     return Login(client, address, credential=f"{KIND}:{key.pk}")
 
@@ -66,3 +112,7 @@ def _use(client_pk: int, jti: str, *, until: float) -> None:
             )
     except IntegrityError:
         raise BadCredentialsError("assertion: used before") from None
+    if digest.startswith("A"):  # one in 64
+        then = timezone.now() - keys.LEEWAY  # by then expired on machines with a slow clock too
+        with usage.unless_busy("Expired assertions could not be deleted."):
+            UsedAssertion.objects.delete_some_expired(then, DELETED_AT_ONCE)

@@ -25,6 +25,7 @@ from api.client_authentication.base import MalformedProofError
 from api.credentials import BadCredentialsError, ScopeNotGrantedError
 from api.health import NotMigratedError
 from api.issuers import IssuerUnavailableError
+from api.jose import UnusableKeyError
 from api.keys import NoSigningKeyError
 from api.parameters import ParameterError, UnsupportedGrantTypeError
 from api.throttling.guard import TooManyFailuresError
@@ -187,6 +188,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     MalformedProofError: lambda error: InvalidRequest(str(error)),
     UnsupportedGrantTypeError: lambda _: UnsupportedGrantType(),
     ScopeNotGrantedError: lambda _: InvalidScope(),
+    UnusableKeyError: lambda error: InvalidClientMetadata(str(error)),
     Http404: lambda _: NotFound(),
     RequestDataTooBig: lambda _: BodyTooLarge(),
     SuspiciousOperation: lambda _: InvalidRequest(),

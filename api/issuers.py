@@ -27,7 +27,7 @@ from api.fetch import TOO_SLOW, Deadline, FetchError, fetch_json
 from api.jose import PublicKey, UnusableKeyError
 from api.models import TrustedIssuer
 from api.standing import ISSUER_RETRY, IssuerState
-from api.usage import fail_if_locked
+from api.usage import unless_busy
 
 DISCOVERY = "/.well-known/openid-configuration"
 MAX_FETCHES = 4  # of one process at a time
@@ -172,12 +172,9 @@ def _start(issuer: IssuerState) -> _Fetch | None:
 def _claim(pk: int) -> bool:
     now = timezone.now()
     due = Q(tried_at=None) | Q(tried_at__lte=now - ISSUER_RETRY)
-    try:
-        with fail_if_locked():
-            return bool(TrustedIssuer.objects.filter(due, pk=pk).update(tried_at=now))
-    except Error:
-        logger.warning("A fetch of an issuer's keys could not be recorded, so it is put off.")
-        return False
+    with unless_busy("A fetch of an issuer's keys could not be recorded, so it is put off."):
+        return bool(TrustedIssuer.objects.filter(due, pk=pk).update(tried_at=now))
+    return False
 
 
 def _fetch_jwks(url: str, deadline: Deadline, *, is_internal: bool) -> str:

@@ -42,7 +42,7 @@ _THUMBPRINT_MEMBERS = {
     "oct": ("k", "kty"),
 }
 UNSUPPORTED = "Use a public RSA, P-256, P-384, P-521 or Ed25519 key."
-_SECRET_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+SECRET_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 
 class UnusableKeyError(Exception):
@@ -94,7 +94,7 @@ def from_jwk(jwk: Any) -> PublicKey:
     """Load a public JWK that verifies signatures. Raises `UnusableKeyError`."""
     if not isinstance(jwk, dict):
         raise UnusableKeyError("A JWK is a JSON object.")
-    if jwk.keys() & _SECRET_MEMBERS:
+    if jwk.keys() & SECRET_MEMBERS:
         raise PrivateKeyError
     kind = jwk.get("kty"), jwk.get("crv")
     algorithms = next((names for one, names in _ALGORITHMS.items() if one == kind), None)

@@ -39,6 +39,7 @@ class ClientState:
     is_client: bool = True
     groups: tuple[str, ...] = ()
     was_used_recently: bool = False
+    secret_was_used_recently: bool = False
     auth_method: str = ""
 
 
@@ -92,8 +93,9 @@ _TABLES = """
     LEFT JOIN api_tokengeneration AS generation ON generation.client_id = client.id
 """
 _LOGIN_COLUMNS = f"""
-    {_COLUMNS}, client.last_login > %(recently)s AS was_used_recently, client.is_staff,
-    NOT client.is_staff AND NOT client.is_superuser AS is_client, profile.auth_method
+    {_COLUMNS}, client.last_login > %(recently)s AS was_used_recently,
+    profile.secret_used_at > %(recently)s AS secret_was_used_recently, profile.auth_method,
+    client.is_staff, NOT client.is_staff AND NOT client.is_superuser AS is_client
 """
 _LOGIN_TABLES = f"""
     {_TABLES}
@@ -175,6 +177,7 @@ _UNKNOWN_CLIENT = {
     "retired_hash": None,
     "generation": None,
     "was_used_recently": None,
+    "secret_was_used_recently": None,
     "auth_method": None,
     "scope": None,
     "scopes": None,
@@ -294,6 +297,7 @@ def _login_state(client_id: str, row: Mapping[str, Any], groups: Iterable[str]) 
         is_client=bool(row["is_client"]),
         groups=tuple(sorted(groups)),
         was_used_recently=bool(row["was_used_recently"]),
+        secret_was_used_recently=bool(row["secret_was_used_recently"]),
         auth_method=row["auth_method"] or "",
     )
 

@@ -78,6 +78,14 @@ def add_identity(
     return identity
 
 
+def parse_claim(text: str) -> tuple[str, str]:
+    """Return the name and the value in `NAME=VALUE`. Raises `ValidationError`."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValidationError(f"{text!r} is not a claim such as NAME=VALUE.")
+    return name, value
+
+
 def check_claims(issuer_url: str, subject: str, claims: Mapping[str, str]) -> None:
     """Demand an immutable claim beside a subject that is made of names.
 

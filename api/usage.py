@@ -11,15 +11,16 @@ from django.utils import timezone
 from api.models import ClientKey, ClientProfile, WorkloadIdentity
 from api.standing import ClientState, StoredIdentity, StoredKey
 
+NOT_RECORDED = "The last use of a client could not be recorded."
 logger = logging.getLogger(__name__)
 
 
 def mark_secret(client: ClientState) -> None:
     """Record a login with a secret, at most once an hour."""
-    if client.was_used_recently:
+    if client.was_used_recently and client.secret_was_used_recently:
         return
     now = timezone.now()
-    with _optional():
+    with unless_busy(NOT_RECORDED):
         User.objects.filter(pk=client.pk).update(last_login=now)
         ClientProfile.objects.bulk_create(
             [ClientProfile(client_id=client.pk, secret_used_at=now)],
@@ -34,7 +35,7 @@ def mark_key(client: ClientState, key: StoredKey) -> None:
     if client.was_used_recently and key.was_used_recently:
         return
     now = timezone.now()
-    with _optional():
+    with unless_busy(NOT_RECORDED):
         if not client.was_used_recently:
             User.objects.filter(pk=client.pk).update(last_login=now)
         ClientKey.objects.filter(pk=key.pk).update(last_used_at=now)
@@ -45,19 +46,20 @@ def mark_identity(client: ClientState, identity: StoredIdentity) -> None:
     if client.was_used_recently and identity.was_used_recently:
         return
     now = timezone.now()
-    with _optional():
+    with unless_busy(NOT_RECORDED):
         if not client.was_used_recently:
             User.objects.filter(pk=client.pk).update(last_login=now)
         WorkloadIdentity.objects.filter(pk=identity.pk).update(last_used_at=now)
 
 
 @contextmanager
-def _optional() -> Iterator[None]:
+def unless_busy(warning: str) -> Iterator[None]:
+    """Write in a transaction of its own. Log the warning if the database is busy or fails."""
     try:
         with fail_if_locked():
             yield
     except Error:
-        logger.warning("The last use of a client could not be recorded.")
+        logger.warning(warning)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from api import audit
+from api import audit, client_keys
 from api.client_authentication.assertion import PrivateKeyJWT
 from api.client_authentication.base import MalformedProofError, Method, Proof
 from api.client_authentication.secret import TWO_WAYS, Basic, Post
@@ -21,7 +21,7 @@ DEFAULT_METHOD = "client_secret_basic"  # of registered clients (RFC 7591 §2)
 METHODS: dict[str, type[Method]] = {
     DEFAULT_METHOD: Basic,
     "client_secret_post": Post,
-    "private_key_jwt": PrivateKeyJWT,
+    client_keys.METHOD: PrivateKeyJWT,
 }
 _CREDENTIALS = {"client_id", "client_secret", "client_assertion"}  # never in a URL
 

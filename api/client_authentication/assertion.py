@@ -13,8 +13,8 @@ from api.client_authentication.base import MalformedProofError
 from api.credentials import BadCredentialsError, Login
 from api.parameters import CLIENT_ASSERTION, CLIENT_ASSERTION_TYPE, CLIENT_ID, Parameter
 
-JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-JWT_SPIFFE = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+SPIFFE_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,15 @@ class PrivateKeyJWT:
     @staticmethod
     def read(authorization: str, parameters: Mapping[str, Any]) -> AssertionProof:
         kind = CLIENT_ASSERTION_TYPE.require(parameters)
-        if kind not in {JWT_BEARER, JWT_SPIFFE}:
+        if kind not in {ASSERTION_TYPE, SPIFFE_TYPE}:
             raise MalformedProofError(
-                f"The client_assertion_type is neither {JWT_BEARER} nor {JWT_SPIFFE}."
+                f"The client_assertion_type is neither {ASSERTION_TYPE} nor {SPIFFE_TYPE}."
             )
         text, client_id = CLIENT_ASSERTION.require(parameters), CLIENT_ID.read(parameters)
         try:
-            return AssertionProof(parse(text), client_id, kind == JWT_SPIFFE)
+            return AssertionProof(parse(text), client_id, kind == SPIFFE_TYPE)
         except BadCredentialsError as refusal:
-            return AssertionProof(refusal, client_id, kind == JWT_SPIFFE)
+            return AssertionProof(refusal, client_id, kind == SPIFFE_TYPE)
 
 
 def _audiences() -> Collection[str]:

@@ -324,10 +324,10 @@ def test_rotation_page_that_is_sent_twice_rotates_once(
 def test_rotation_page_tells_which_secret_it_will_end(admin: Browser, client_row: Client) -> None:
     warning = "If you rotate, it ends at once"
     assert warning not in admin.get(page_of(client_row, "rotate")).content.decode()
-    assert "none in its grace period" in admin.get(page_of(client_row)).content.decode()
+    assert "Previous secret" not in admin.get(page_of(client_row)).content.decode()
     clients.rotate_secret(client_row, grace=timedelta(hours=1))
     assert warning in admin.get(page_of(client_row, "rotate")).content.decode()
-    assert "good until" in admin.get(page_of(client_row)).content.decode()
+    assert "Previous secret" in admin.get(page_of(client_row)).content.decode()
 
 
 def test_saving_a_client_never_brings_back_a_secret_that_was_just_rotated(

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from rest_framework.test import APIClient
 
 from api import jose, tokens
-from api.client_authentication.assertion import JWT_SPIFFE
+from api.client_authentication.assertion import SPIFFE_TYPE
 from api.clients import create_client
 from api.models import Client, TrustedIssuer, WorkloadIdentity
 from api.tests.support.issuer import SUBJECT, Issuer, form
@@ -122,7 +122,7 @@ def test_an_inactive_client_is_refused_and_its_tokens_end(
 
 
 def unsigned(issuer: Issuer) -> str:
-    header, claims, _ = issuer.token(team="7").split(".")
+    claims = issuer.token(team="7").split(".")[1]
     none = base64.urlsafe_b64encode(b'{"alg":"none","kid":"one"}').rstrip(b"=").decode()
     return f"{none}.{claims}."
 
@@ -136,7 +136,7 @@ def signed_with_the_public_key(issuer: Issuer) -> str:
     header = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"one"}').rstrip(b"=")
     body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=")
     algorithm = jwt.get_algorithm_by_name("HS256")
-    signature = algorithm.sign(header + b"." + body, jwt.algorithms.hashlib.sha256(secret).digest())
+    signature = algorithm.sign(header + b"." + body, secret)
     return (header + b"." + body + b".").decode() + jose.encode(signature)
 
 
@@ -369,7 +369,7 @@ def test_a_jwt_svid_is_of_the_trust_domain_of_its_subject(
     typ: str | None, named: dict[str, str], log_in: Callable[..., Any], spiffe: Issuer
 ) -> None:
     svid = spiffe.token({"typ": typ}, iss=None, sub=SVID)
-    assert log_in(svid, JWT_SPIFFE, **named).status_code == 200
+    assert log_in(svid, SPIFFE_TYPE, **named).status_code == 200
 
 
 def test_a_jwt_svid_of_another_trust_domain_is_refused(
@@ -384,7 +384,7 @@ def test_a_jwt_svid_of_another_trust_domain_is_refused(
         spiffe.token(iss=None, sub="spiffe://example.org@evil.example/reporting"),
         spiffe.token(iss=None, sub="reporting"),
     ):
-        assert_error(log_in(svid, JWT_SPIFFE), 401, "invalid_client", REFUSED)
+        assert_error(log_in(svid, SPIFFE_TYPE), 401, "invalid_client", REFUSED)
     assert_error(log_in(spiffe.token(iss=None, sub=SVID)), 401, "invalid_client", REFUSED)
 
 
@@ -392,7 +392,7 @@ def test_a_jwt_svid_may_name_the_issuer_of_a_discovery_provider(
     log_in: Callable[..., Any], issuer: Issuer, client_row: Client
 ) -> None:
     add_identity(client_row, trust_issuer(issuer.url, given=issuer.jwks()), SVID, {})
-    assert log_in(issuer.token(sub=SVID), JWT_SPIFFE).status_code == 200
+    assert log_in(issuer.token(sub=SVID), SPIFFE_TYPE).status_code == 200
 
 
 def test_another_assertion_type_is_refused(

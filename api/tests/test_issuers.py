@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from api import issuers
 from api.clients import create_client
-from api.fetch import Deadline
+from api.fetch import Deadline, fetch_json
 from api.models import TrustedIssuer
 from api.standing import ISSUER_KEYS_FRESH, ISSUER_RETRY
 from api.tests.support.issuer import SUBJECT, Issuer, form
@@ -223,7 +223,7 @@ def test_metadata_must_be_of_the_issuer_and_say_where_the_keys_are(
     metadata: dict[str, Any], sentence: str, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/keys", **metadata}
-    real = issuers.fetch_json
+    real = fetch_json
 
     def fetch(url: str, **options: Any) -> dict[str, Any]:
         return found if url.endswith(issuers.DISCOVERY) else real(url, **options)

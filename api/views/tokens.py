@@ -20,8 +20,9 @@ from api.views.base import ClientView
 class LoginView(ClientView):
     """Get an access token for client credentials (RFC 6749 §4.4).
 
-    Send the credentials as HTTP Basic, in a form or in JSON. `grant_type` is required unless the
-    body is JSON. `scope` selects some of the client's scopes; without it the token has all.
+    Send the credentials as HTTP Basic, in a form or in JSON, or send an assertion that the client
+    has signed with its key (RFC 7523 §2.2). `grant_type` is required unless the body is JSON.
+    `scope` selects some of the client's scopes; without it the token has all.
     """
 
     renderer_classes = (JSONRenderer, SignInPage)

@@ -1,6 +1,6 @@
 """Let a workload log in as a client, with the token that its platform gives it."""
 
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -8,14 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from api import audit
 from api.models import Client, TrustedIssuer
-from api.trust import add_identity
-
-
-def claim(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
+from api.trust import add_identity, parse_claim
 
 
 class Command(BaseCommand):
@@ -28,7 +21,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--claim",
             action="append",
-            type=claim,
             default=[],
             metavar="NAME=VALUE",
             help="a further claim that the token must have; repeat for several",
@@ -38,7 +30,8 @@ class Command(BaseCommand):
         try:
             client = Client.objects.get(username=options["client_id"])
             issuer = TrustedIssuer.objects.get(url=options["issuer"])
-            identity = add_identity(client, issuer, options["subject"], dict(options["claim"]))
+            claims = dict(map(parse_claim, options["claim"]))
+            identity = add_identity(client, issuer, options["subject"], claims)
         except Client.DoesNotExist:
             raise CommandError(f"There is no client {options['client_id']!r}.") from None
         except TrustedIssuer.DoesNotExist:

@@ -12,7 +12,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from api.client_authentication.assertion import JWT_BEARER
+from api.client_authentication.assertion import ASSERTION_TYPE
 
 SUBJECT = "system:serviceaccount:default:reporting"
 
@@ -87,7 +87,7 @@ class Issuer:
                 thread.join()
 
 
-def form(token: str, kind: str = JWT_BEARER, **more: str) -> dict[str, str]:
+def form(token: str, kind: str = ASSERTION_TYPE, **more: str) -> dict[str, str]:
     """Return the parameters of a login with an assertion."""
     sent = {"grant_type": "client_credentials", "client_assertion_type": kind}
     return {**sent, "client_assertion": token, **more}
