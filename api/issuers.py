@@ -172,9 +172,11 @@ def _start(issuer: IssuerState) -> _Fetch | None:
 def _claim(pk: int) -> bool:
     now = timezone.now()
     due = Q(tried_at=None) | Q(tried_at__lte=now - ISSUER_RETRY)
-    with unless_busy("A fetch of an issuer's keys could not be recorded, so it is put off."):
-        return bool(TrustedIssuer.objects.filter(due, pk=pk).update(tried_at=now))
-    return False
+    claimed = unless_busy(
+        lambda: TrustedIssuer.objects.filter(due, pk=pk).update(tried_at=now),
+        "A fetch of an issuer's keys could not be recorded, so it is put off.",
+    )
+    return bool(claimed)
 
 
 def _fetch_jwks(url: str, deadline: Deadline, *, is_internal: bool) -> str:

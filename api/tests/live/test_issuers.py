@@ -99,7 +99,6 @@ def test_kept_keys_serve_while_the_issuer_is_stopped_and_after_our_restart(
         age(service, 25 * 60)
         refused = present(service, token)
         assert (refused.status, refused.body["error"]) == (503, "temporarily_unavailable")
-        assert int(refused.headers["Retry-After"]) > 0
         issuer.start()
         age(service, 25 * 60)
         assert present(service, token).status == 200
