@@ -37,8 +37,10 @@ class Command(BaseCommand):
                 is_internal=options["internal"],
                 given=_read(options["jwks"]) if options["jwks"] else "",
             )
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"The keys cannot be read: {error}") from error
+        except OSError as error:
+            raise CommandError(f"The keys cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError:
+            raise CommandError("The JWK Set is not JSON.") from None
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         audit.record("issuer_trusted", issuer=issuer.url)
