@@ -462,10 +462,10 @@ def test_changes_and_deletions_are_on_record(
 
 
 @pytest.mark.parametrize(
-    ("page", "needs", "button"),
+    ("page", "needs", "link"),
     [
-        ("rotate", "rotate_secret", "Rotate secret"),
-        ("revoke", "revoke_tokens", "Revoke all tokens"),
+        ("rotate", "rotate_secret", "/rotate/"),
+        ("revoke", "revoke_tokens", "/revoke/"),
     ],
 )
 def test_act_needs_its_permission(
@@ -475,20 +475,20 @@ def test_act_needs_its_permission(
     http: APIClient,
     page: str,
     needs: str,
-    button: str,
+    link: str,
 ) -> None:
     token = get_token()
     others = {"view_client", "change_client", "add_client", "delete_client"}
     others |= {"rotate_secret", "revoke_tokens"} - {needs}
     browser = operator(*others)
     data = {"grace": "0", "version": clients.secret_version(client_row)}
-    assert button not in browser.get(page_of(client_row)).content.decode()
+    assert link not in browser.get(page_of(client_row)).content.decode()
     assert browser.get(page_of(client_row, page)).status_code == 403
     assert browser.post(page_of(client_row, page), data).status_code == 403
     assert is_good(http, token)
     user = User.objects.get(username="operator")
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_client", needs]))
-    assert button in browser.get(page_of(client_row)).content.decode()
+    assert link in browser.get(page_of(client_row)).content.decode()
     assert browser.get(page_of(client_row, page)).status_code == 200
     assert browser.post(page_of(client_row, page), data).status_code in {200, 302}
     assert not is_good(http, token)
@@ -741,7 +741,9 @@ def test_secrets_are_removed(
     assert credentials_of(admin, client_row) == [
         ["The client has no credential, so it cannot log in."]
     ]
+    assert "Add secret" in admin.get(page_of(client_row)).content.decode()
     assert logs_in(http, "reporting", shown_secret(rotate(admin, client_row, 24)))
+    assert "Add secret" not in admin.get(page_of(client_row)).content.decode()
     assert [row[0] for row in credentials_of(admin, client_row)] == ["Secret"]
 
 
