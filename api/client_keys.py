@@ -21,7 +21,8 @@ METHOD = "private_key_jwt"  # its name in RFC 7591
 KIND = "key"  # of credential, in tokens
 MAX_KEYS = 20  # of one client
 MAX_NAME_LENGTH = 150
-DELETED_AT_ONCE = 128  # expired rows, at one in 64 logins: twice as many as are made meanwhile
+DELETES = ("A", "B")  # one in 32 logins, by the first of 64 letters, deletes expired rows:
+DELETED_AT_ONCE = 64  # twice as many as are made meanwhile
 MAX_AHEAD = 5 * 60  # seconds that `exp` may be ahead
 TYPES = {"", "JWT", "client-authentication+jwt"}
 
@@ -112,7 +113,7 @@ def _use(client_pk: int, jti: str, *, until: float) -> None:
             )
     except IntegrityError:
         raise BadCredentialsError("assertion: used before") from None
-    if digest.startswith("A"):  # one in 64
+    if digest.startswith(DELETES):
         then = timezone.now() - keys.LEEWAY  # by then expired on machines with a slow clock too
         usage.unless_busy(
             lambda: UsedAssertion.objects.delete_some_expired(then, DELETED_AT_ONCE),

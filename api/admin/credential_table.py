@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.hashers import is_password_usable
 from django.urls import reverse
 from django.utils import timezone
 
@@ -43,7 +42,7 @@ def rows(client: Client, user: Any) -> list[Row]:
 def _secrets(client: Client, user: Any, *, has_others: bool) -> Iterator[Row]:
     links: tuple[tuple[str, str], ...] = ()
     profile = ClientProfile.objects.filter(pk=client.pk).first()
-    if is_password_usable(client.password):
+    if client.has_usable_password():
         if user.has_perm("api.rotate_secret"):
             rotate = reverse("admin:api_client_rotate", args=(client.pk,))
             links = (("Rotate", rotate), ("Remove", _removal(client, SECRET)))

@@ -65,7 +65,8 @@ class CredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 "credentials": rows(client, request.user),
                 "may_add_key": request.user.has_perm("api.add_clientkey"),
                 "may_add_identity": request.user.has_perm("api.add_workloadidentity"),
-                "may_rotate": request.user.has_perm("api.rotate_secret"),
+                "may_add_secret": request.user.has_perm("api.rotate_secret")
+                and not client.has_usable_password(),
                 "may_revoke": request.user.has_perm("api.revoke_tokens"),
             }
         return super().render_change_form(request, context, *args, **kwargs)
@@ -82,8 +83,14 @@ class CredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 messages.error(request, f"{error} It was not rotated again.")
                 return redirect("admin:api_client_rotate", object_id)
         ends_at = clients.grace_end(client)
-        context = {"form": form, "grace_end": format_time(ends_at) if ends_at else ""}
-        return self._render(request, "rotate", client, "Rotate secret", context)
+        has_secret = client.has_usable_password()
+        context = {
+            "form": form,
+            "grace_end": format_time(ends_at) if ends_at else "",
+            "has_secret": has_secret,
+        }
+        title = "Rotate secret" if has_secret else "Add secret"
+        return self._render(request, "rotate", client, title, context)
 
     def _rotate(self, request: HttpRequest, client: Client, form: RotationForm) -> HttpResponse:
         grace = timedelta(hours=int(form.cleaned_data["grace"]))

@@ -9,13 +9,14 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from api import audit, client_keys
+from api import audit, client_keys, metrics
 from api.client_authentication.assertion import PrivateKeyJWT
 from api.client_authentication.base import MalformedProofError, Method, Proof
 from api.client_authentication.secret import TWO_WAYS, Basic, Post
 from api.credentials import BadCredentialsError, Login
 from api.throttling.address import client_address
 from api.throttling.guard import TooManyFailuresError, guard
+from api.throttling.slow_hashes import QueueFullError
 
 DEFAULT_METHOD = "client_secret_basic"  # of registered clients (RFC 7591 §2)
 METHODS: dict[str, type[Method]] = {
@@ -35,17 +36,17 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
     if request.META.get("QUERY_STRING") and request.GET.keys() & _CREDENTIALS:
         raise MalformedProofError("Send credentials in a header or in the body, not in the URL.")
     authorization = request.META.get("HTTP_AUTHORIZATION", "")
-    used = [name for name, one in METHODS.items() if one.presents(authorization, parameters)]
+    used = [name for name in METHODS if METHODS[name].presents(authorization, parameters)]
     if len(used) > 1:
         raise MalformedProofError(TWO_WAYS)
-    method = used[0] if used else "client_secret_post"  # its error names the missing parameter
-    return verify(METHODS[method].read(authorization, parameters), request, method=method)
+    name = used[0] if used else "client_secret_post"  # its error names the missing parameter
+    return verify(METHODS[name].read(authorization, parameters), request, method=name)
 
 
-def verify(proof: Proof, request: HttpRequest, *, method: str = "", event: str = "login") -> Login:
+def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "login") -> Login:
     """Check a proof under the rate limit. Log failures as `<event>_failed` or `<event>_throttled`.
 
-    A client that is restricted to one method may not use another `method`.
+    `method` is its label in the metrics. A client may be restricted to another.
     Raises `BadCredentialsError`, `TooManyFailuresError`, `QueueFullError`.
     """
     address = client_address(request)
@@ -53,13 +54,19 @@ def verify(proof: Proof, request: HttpRequest, *, method: str = "", event: str =
     try:
         with guard(address, proof.client_ids, is_slow=proof.is_slow):
             login = proof.verify(address)
-            if method and login.client.auth_method not in {"", method}:
+            if login.client.is_client and login.client.auth_method not in {"", method}:
                 raise BadCredentialsError("another method than the client may use")
-            return login
     except BadCredentialsError as error:
+        metrics.count_authentication(method, "failure")
         audit.record(f"{event}_failed", client=client_id, address=address, reason=error.reason)
         raise
     except TooManyFailuresError as error:
+        metrics.count_authentication(method, "throttled")
         if error.is_first:  # once per counter and window; an attacker must not fill the log
             audit.record(f"{event}_throttled", client=client_id, address=address)
         raise
+    except QueueFullError:
+        metrics.count_authentication(method, "queue_full")
+        raise
+    metrics.count_authentication(method, "success")
+    return login

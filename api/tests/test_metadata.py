@@ -49,7 +49,7 @@ def test_metadata_is_whole(metadata: dict[str, Any]) -> None:
 def test_urls_are_those_of_public_url_whatever_the_host_header_says(
     http: APIClient, settings: Settings
 ) -> None:
-    settings.PUBLIC_URL = "https://auth.example.com"
+    settings.ORIGIN = settings.ISSUER = "https://auth.example.com"
     body = http.get("/.well-known/oauth-authorization-server", headers={"Host": "127.0.0.1"}).json()
     urls = {value for value in body.values() if isinstance(value, str)}
     assert all(url.startswith("https://auth.example.com") for url in urls)

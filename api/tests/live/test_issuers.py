@@ -1,7 +1,6 @@
 """Workloads log in to the real server with tokens of a real issuer, which may fail in any way."""
 
 import json
-import shutil
 import threading
 import time
 import urllib.parse
@@ -12,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from api.tests.support import npm
 from api.tests.support.issuer import form
 from api.tests.support.load import Answer, Load, call, log_in, visit
-from api.tests.support.needs import need
-from api.tests.support.oidc_provider import PROGRAM, WORKLOAD, OIDCProvider, install
+from api.tests.support.oidc_provider import PROGRAM, SOURCE, WORKLOAD, OIDCProvider
 from api.tests.support.raw_server import RawServer, respond
 from api.tests.support.server import GRANIAN, Server, free_port
 
@@ -29,8 +28,7 @@ WHY = {
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    need(shutil.which("npm") and shutil.which("node"), "npm")
-    return install(tmp_path_factory.mktemp("oidc-provider"))
+    return npm.install(SOURCE, tmp_path_factory.mktemp("oidc-provider")) / "issuer.js"
 
 
 @pytest.fixture

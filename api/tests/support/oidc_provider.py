@@ -1,7 +1,6 @@
 """A token issuer that nobody here wrote: npm's `oidc-provider`, in a process of its own."""
 
 import json
-import shutil
 import signal
 import subprocess
 import urllib.parse
@@ -16,14 +15,6 @@ from api.tests.support.services import Neighbour, eventually, listens
 
 SOURCE = PROJECT / "api" / "tests" / "live" / "oidc_provider"
 WORKLOAD, PROGRAM = "workload", "program"
-
-
-def install(directory: Path) -> Path:
-    """Install the packages beside a copy of the program, and return the program."""
-    shutil.copytree(SOURCE, directory, dirs_exist_ok=True)
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    subprocess.run(command, cwd=directory, check=True, capture_output=True, timeout=300)
-    return directory / "issuer.js"
 
 
 @dataclass
