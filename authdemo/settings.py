@@ -413,7 +413,10 @@ LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CR
 LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
 # A stranger or an outage could flood the log through these. A logger's filters do not see the lines
 # of its child loggers, so each full name is listed.
-REPETITIVE_LOGGERS = ("api.credentials", "api.exceptions", "api.keys", "api.throttling")
+REPETITIVE_LOGGERS = tuple(
+    f"api.{name}"
+    for name in ("credentials", "exceptions", "issuers", "keys", "throttling", "usage")
+)
 QUOTING_LOGGERS = tuple(  # Django logs these refusals with a traceback
     f"django.security.{name}"
     for name in (

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from rest_framework.test import APIClient
 
 from api import jose, tokens
-from api.client_authentication.assertion import SPIFFE_TYPE
+from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
 from api.clients import create_client
 from api.models import Client, TrustedIssuer, WorkloadIdentity
 from api.tests.support.issuer import SUBJECT, Issuer, form
@@ -411,3 +411,113 @@ def test_the_token_names_no_issuer_or_subject(
     assert claims[tokens.FINGERPRINT_CLAIM].startswith(f"identity:{identity.pk}.")
     assert not {issuer.url, SUBJECT} & set(map(str, claims.values()))
     assert TrustedIssuer.objects.count() == 1
+
+
+KUBERNETES = {
+    "aud": ["http://localhost:8000"],
+    "jti": "0b5e8a5d-5f0c-4cb1-b3e9-6f2c5a6f4a11",
+    "kubernetes.io": {
+        "namespace": "default",
+        "node": {"name": "node-1", "uid": "5c8f1e0e-3f9c-4f3a-9d1e-b3b6f4c0a001"},
+        "pod": {"name": "reporting-7d9c", "uid": "9f1c2f0e-1d2c-4a58-8a43-1c5e7f3b0002"},
+        "serviceaccount": {"name": "reporting", "uid": "3e2a7b1c-6a51-4b0e-8f60-9a1b2c3d0003"},
+    },
+}
+ACTIONS = {
+    "repository": "octo/app",
+    "repository_id": "456789",
+    "repository_owner": "octo",
+    "repository_owner_id": "123456",
+    "ref": "refs/heads/main",
+    "ref_type": "branch",
+    "run_attempt": "1",
+    "runner_environment": "github-hosted",
+}
+GITLAB = {
+    "namespace_id": "72",
+    "namespace_path": "group",
+    "project_id": "456789",
+    "project_path": "group/app",
+    "ref": "main",
+    "ref_type": "branch",
+    "ref_protected": "true",
+    "user_identities": [{"provider": "github", "extern_uid": "2435223452345"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "subject", "claims", "demanded", "kind"),
+    [
+        pytest.param(
+            "https://kubernetes.default.svc.cluster.local",
+            SUBJECT,
+            KUBERNETES,
+            {},
+            ASSERTION_TYPE,
+            id="Kubernetes",
+        ),
+        pytest.param(
+            "https://token.actions.githubusercontent.com",
+            "repo:octo/app:ref:refs/heads/main",
+            ACTIONS,
+            {"repository_id": "456789"},
+            ASSERTION_TYPE,
+            id="GitHub Actions",
+        ),
+        pytest.param(
+            "https://token.actions.githubusercontent.com",
+            "repo:octo@123456/app@456789:ref:refs/heads/main",
+            ACTIONS,
+            {},
+            ASSERTION_TYPE,
+            id="GitHub Actions, immutable subject",
+        ),
+        pytest.param(
+            "https://gitlab.com",
+            "project_path:group/app:ref_type:branch:ref:main",
+            GITLAB,
+            {"project_id": "456789", "ref_protected": "true"},
+            ASSERTION_TYPE,
+            id="GitLab CI",
+        ),
+        pytest.param(
+            "https://oidc.example.org",
+            "spiffe://example.org/ns/default/sa/reporting",
+            {"aud": ["http://localhost:8000"]},
+            {},
+            SPIFFE_TYPE,
+            id="SPIRE with its discovery provider",
+        ),
+    ],
+)
+def test_token_of_a_platform_logs_in(
+    url: str,
+    subject: str,
+    claims: dict[str, Any],
+    demanded: dict[str, str],
+    kind: str,
+    log_in: Callable[..., Any],
+    client_row: Client,
+) -> None:
+    """Tokens and keys have the members that the platforms document."""
+    platform = Issuer(url, "RS256")
+    published = platform.jwks(use="sig", alg="RS256", x5t="bm90IGEgdGh1bWJwcmludA")
+    add_identity(client_row, trust_issuer(url, given=published), subject, demanded)
+    assert log_in(platform.token(sub=subject, **claims), kind).status_code == 200
+    for name in demanded:
+        other = platform.token(sub=subject, **{**claims, name: "1"})
+        assert_error(log_in(other, kind), 401, "invalid_client", REFUSED)
+
+
+def test_of_a_spiffe_bundle_only_the_keys_for_svids_are_used(
+    log_in: Callable[..., Any], spiffe: Issuer
+) -> None:
+    web = Issuer(spiffe.url)
+    web.rotate("web")
+    bundle = json.loads(spiffe.jwks(use="jwt-svid"))
+    bundle["keys"] += json.loads(web.jwks(use="x509-svid"))["keys"]
+    bundle |= {"spiffe_sequence": 1, "spiffe_refresh_hint": 600}
+    trust_issuer(spiffe.url, given=json.dumps(bundle))
+    assert log_in(spiffe.token(iss=None, sub=SVID), SPIFFE_TYPE).status_code == 200
+    stolen = web.token(iss=None, sub=SVID)
+    assert_error(log_in(stolen, SPIFFE_TYPE), 401, "invalid_client", REFUSED)

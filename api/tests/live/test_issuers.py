@@ -1,6 +1,10 @@
 """Workloads log in to the real server with tokens of a real issuer, which may fail in any way."""
 
 import json
+import re
+import shlex
+import shutil
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -12,8 +16,10 @@ from pathlib import Path
 import pytest
 
 from api.tests.support import npm
-from api.tests.support.issuer import form
+from api.tests.support.docs import DOCS
+from api.tests.support.issuer import Issuer, form
 from api.tests.support.load import Answer, Load, call, log_in, visit
+from api.tests.support.needs import need
 from api.tests.support.oidc_provider import PROGRAM, SOURCE, WORKLOAD, OIDCProvider
 from api.tests.support.raw_server import RawServer, respond
 from api.tests.support.server import GRANIAN, Server, free_port
@@ -56,6 +62,27 @@ def service(server: Server, issuer: OIDCProvider) -> Server:
 
 def present(service: Server, assertion: str) -> Answer:
     return call(service, "/login", FORM, urllib.parse.urlencode(form(assertion)))
+
+
+@pytest.mark.parametrize("page", ["kubernetes", "spiffe"])
+def test_curl_of_the_pages_logs_in(page: str, server: Server, tmp_path: Path) -> None:
+    """The token has the issuer and the subject of the page, in a file as the page names one."""
+    text = (DOCS / f"{page}.md").read_text()
+    (line,) = re.findall(r"manage\.py addidentity reporting (\S+) (\S+)", text)
+    issuer, (url, subject) = Issuer(), line
+    token, keys = tmp_path / "token", tmp_path / "keys.json"
+    keys.write_text(issuer.jwks())
+    server.manage("createclient", "reporting")
+    server.manage("trustissuer", url, "--jwks", str(keys))
+    server.manage("addidentity", "reporting", url, subject)
+    token.write_text(issuer.token(iss=url, sub=subject, aud=server.url))
+    (command,) = re.findall(r"^curl (?:.*\\\n)+.*$", text, re.MULTILINE)
+    command = command.replace("https://auth.example.com", server.url)
+    command = re.sub(r"client_assertion@\S+", f"client_assertion@{token}", command)
+    need(shutil.which("curl"), "curl")
+    with server.running():
+        answer = subprocess.run(shlex.split(command), capture_output=True, check=True, text=True)
+        assert visit(server, json.loads(answer.stdout)["access_token"]).status == 200
 
 
 def age(service: Server, minutes: int) -> None:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from api.client_authentication.assertion import ASSERTION_TYPE
 
@@ -22,7 +22,8 @@ class Issuer:
     """`keys` are private keys by their `kid`; its public ones are what `jwks` returns."""
 
     url: str = "https://issuer.example"
-    keys: dict[str, ec.EllipticCurvePrivateKey] = field(default_factory=dict)
+    algorithm: str = "ES256"  # or RS256
+    keys: dict[str, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)  # paths
     hangs: threading.Event | None = None  # ends the hanging when it is set
 
@@ -31,10 +32,13 @@ class Issuer:
 
     def rotate(self, kid: str) -> None:
         """Replace all keys by a new one."""
-        self.keys = {kid: ec.generate_private_key(ec.SECP256R1())}
+        if self.algorithm == "RS256":
+            self.keys = {kid: rsa.generate_private_key(65537, 2048)}
+        else:
+            self.keys = {kid: ec.generate_private_key(ec.SECP256R1())}
 
     def jwks(self, **members: str) -> str:
-        algorithm = jwt.get_algorithm_by_name("ES256")
+        algorithm: Any = jwt.get_algorithm_by_name(self.algorithm)
         listed = [
             {**algorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid, **members}
             for kid, key in self.keys.items()
@@ -48,7 +52,7 @@ class Issuer:
         standard = {"iss": self.url, "sub": SUBJECT, "aud": "http://localhost:8000"}
         standard |= {"iat": now, "exp": now + 600}  # type: ignore[dict-item]
         chosen = {name: value for name, value in (standard | claims).items() if value is not None}
-        return jwt.encode(chosen, key, "ES256", {"kid": kid, **(headers or {})})
+        return jwt.encode(chosen, key, self.algorithm, {"kid": kid, **(headers or {})})
 
     @contextmanager
     def serving(self) -> Iterator["Issuer"]:
