@@ -72,7 +72,7 @@ def _identity(client: Client, identity: WorkloadIdentity, user: Any) -> Row:
     if user.has_perm("api.delete_workloadidentity"):
         remove = reverse("admin:api_client_remove_identity", args=(client.pk, identity.pk))
         links = (("Remove", remove),)
-    claims = "".join(f", {name}={value}" for name, value in identity.claims.items())
+    claims = "".join(f", {name}={value}" for name, value in sorted(identity.claims.items()))
     name, kind = f"{identity}{claims}", f"identity of {identity.issuer}"
     created, last_used = format_time(identity.created_at), _when(identity.last_used_at)
     return Row(name, kind, created, "never", last_used, links)

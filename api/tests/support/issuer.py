@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -70,9 +70,10 @@ class Issuer:
                     ),
                     "/keys": issuer.jwks(),
                 }.get(self.path)
-                self.send_response(200 if found else 404)
-                self.end_headers()
-                self.wfile.write((found or "").encode())
+                with suppress(OSError):  # nobody waits for it any more
+                    self.send_response(200 if found else 404)
+                    self.end_headers()
+                    self.wfile.write((found or "").encode())
 
             def log_message(self, *_: Any) -> None:
                 pass
