@@ -8,22 +8,22 @@ with its own algorithm until the client's first login replaces it.
 
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
 from django.contrib.auth.hashers import get_hasher, make_password
 from django.contrib.auth.models import User
-from django.db import Error, connection, transaction
+from django.db import Error
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.settings import api_settings
 
+from api import usage
 from api.hashers import GeneratedSecretHasher, is_generated, is_unreadable
 from api.models import RetiredSecret
 from api.standing import ClientState, GrantedResource, look_up_for_login
+from api.usage import fail_if_locked
 
 INTROSPECT, REGISTER = "introspect", "register"  # scopes that this service requires
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
@@ -45,11 +45,15 @@ class ScopeNotGrantedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A successful login: the client, the stored hash that matched, and the caller's address."""
+    """A successful login: the client, the caller's address, and what proved the client's identity.
+
+    That is the stored hash of a secret, or another credential, such as `key:17`.
+    """
 
     client: ClientState
-    secret_hash: str
     address: str
+    secret_hash: str = ""
+    credential: str = ""
 
     @property
     def client_id(self) -> str:
@@ -114,8 +118,8 @@ def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) 
         raise BadCredentialsError("staff, not a client")
     if not generated:
         matched = _upgrade(client, secret, matched)
-    _mark_used(client)
-    return Login(client, matched, address)
+    usage.mark_secret(client)
+    return Login(client, address, secret_hash=matched)
 
 
 def _match(secret: str, presented: str, stored: tuple[str, ...]) -> str | None:
@@ -154,7 +158,7 @@ def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
     upgraded = make_password(secret)
     grace = api_settings.ACCESS_TOKEN_LIFETIME + UPGRADE_MARGIN
     try:
-        with _fail_if_locked():
+        with fail_if_locked():
             rows = User.objects.filter(pk=client.pk, password=encoded)
             if not rows.update(password=upgraded):
                 return encoded
@@ -170,33 +174,3 @@ def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
         logger.warning("The hash of a client's secret could not be upgraded.")
         return encoded
     return upgraded
-
-
-def _mark_used(client: ClientState) -> None:
-    """Record the time of a client's login, at most once an hour. A failure is only logged."""
-    if client.was_used_recently:
-        return
-    try:
-        with _fail_if_locked():
-            User.objects.filter(pk=client.pk).update(last_login=timezone.now())
-    except Error:
-        logger.warning("The last use of a client could not be recorded.")
-
-
-@contextmanager
-def _fail_if_locked() -> Iterator[None]:
-    """Open a transaction that fails, instead of waiting for another writer."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute("PRAGMA busy_timeout")
-            (patience,) = cursor.fetchone()
-            cursor.execute("PRAGMA busy_timeout = 0")
-            try:
-                with transaction.atomic():
-                    yield
-            finally:
-                cursor.execute(f"PRAGMA busy_timeout = {patience}")
-        else:
-            with transaction.atomic():
-                cursor.execute("SET LOCAL lock_timeout = '50ms'")
-                yield

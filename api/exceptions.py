@@ -26,6 +26,8 @@ from rest_framework.response import Response
 from api.client_authentication.base import MalformedProofError
 from api.credentials import BadCredentialsError, ScopeNotGrantedError
 from api.health import DrainingError, NotMigratedError, ReadOnlyDatabaseError
+from api.issuers import IssuerUnavailableError
+from api.jose import UnusableKeyError
 from api.keys import NoSigningKeyError
 from api.parameters import ParameterError, UnsupportedGrantTypeError
 from api.resources import ResourceNotGrantedError, SeveralResourcesError
@@ -208,6 +210,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     BadCredentialsError: lambda _: InvalidClient(),
     TooManyFailuresError: lambda error: SlowDown(error.wait),
     QueueFullError: lambda _: Unavailable(),
+    IssuerUnavailableError: lambda _: Unavailable(),
     ParameterError: lambda error: InvalidRequest(str(error)),
     MalformedProofError: lambda error: InvalidRequest(str(error)),
     UnusableAddressError: lambda error: InvalidRequest(str(error)),
@@ -219,6 +222,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     SeveralResourcesError: lambda _: InvalidTarget(
         "A token is for one resource; request only one."
     ),
+    UnusableKeyError: lambda error: InvalidClientMetadata(str(error)),
     Http404: lambda _: NotFound(),
     RequestDataTooBig: lambda _: BodyTooLarge(),
     SuspiciousOperation: lambda _: InvalidRequest(),

@@ -67,6 +67,8 @@ class Parameter:
 
 CLIENT_ID = Parameter("client_id", max_length=150)
 CLIENT_SECRET = Parameter("client_secret", max_length=1024)
+CLIENT_ASSERTION = Parameter("client_assertion", max_length=64 * 1024)
+CLIENT_ASSERTION_TYPE = Parameter("client_assertion_type")
 GRANT_TYPE = Parameter("grant_type")
 SCOPE = Parameter("scope", max_length=64 * 1024)
 TOKEN = Parameter("token", max_length=64 * 1024)

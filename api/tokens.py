@@ -24,6 +24,7 @@ from rest_framework_simplejwt.settings import api_settings
 
 from api import audit, keys, metrics
 from api.credentials import INTROSPECT, Login
+from api.jose import encode
 from api.models import JTI_LENGTH, RevokedToken, TokenGeneration
 from api.standing import ClientState, GrantedResource, look_up_for_token
 
@@ -69,15 +70,25 @@ def _fingerprint_key(secret_key: str) -> bytes:
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _fingerprint(secret_key: str, stored_hash: str, generation: int, grant_id: int) -> str:
-    """Return 96 bits, in base64url, that identify a stored hash, a generation and a grant.
+def _fingerprint(secret_key: str, bound_to: str, generation: int, grant_id: int) -> str:
+    """Return 96 bits, in base64url, that identify a credential, a generation and a grant.
+
+    `bound_to` is the stored hash of a secret, or the name of another credential.
 
     They are keyed, so a reader of the token learns nothing about the hash. The grant is 0 in
     tokens for this service.
     """
-    message = f"{generation} {stored_hash}" + (f" {grant_id}" if grant_id else "")
+    message = f"{generation} {bound_to}" + (f" {grant_id}" if grant_id else "")
     digest = hmac.digest(_fingerprint_key(secret_key), message.encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(digest[:12]).decode()
+
+
+def _name_credential(grant: Grant) -> str:
+    """Return the fingerprint of the secret, or a name such as `key:17.` and its fingerprint."""
+    login, grant_id = grant.login, grant.resource.grant_id if grant.resource else 0
+    bound_to = login.secret_hash or login.credential
+    fingerprint = _fingerprint(settings.SECRET_KEY, bound_to, login.client.generation, grant_id)
+    return f"{login.credential}.{fingerprint}" if login.credential else fingerprint
 
 
 # To add a claim, add a line. Verification requires only those in REQUIRED, so existing tokens stay
@@ -98,13 +109,8 @@ CLAIMS = {
     ),
     "jti": Claim(lambda _: secrets.token_hex(16), "Token id, used to revoke it."),
     FINGERPRINT_CLAIM: Claim(
-        lambda grant: _fingerprint(
-            settings.SECRET_KEY,
-            grant.login.secret_hash,
-            grant.login.client.generation,
-            grant.resource.grant_id if grant.resource else 0,
-        ),
-        "The secret it was obtained with. The token ends when that secret ends.",
+        _name_credential,
+        "The credential it was obtained with. The token ends when that credential ends.",
     ),
 }
 REQUIRED_TEXTS = ("client_id", "sub", "aud", "jti", "scope", FINGERPRINT_CLAIM)
@@ -124,8 +130,8 @@ class Backend(TokenBackend):
         """Return the signed token. `jwt.encode` would build the header anew, for 5 % CPU."""
         key = keys.signing_key()
         claims = _encoder.encode(payload).encode()
-        signed = f"{key.header}.{keys.encode(claims)}"
-        return f"{signed}.{keys.encode(key.implementation.sign(signed.encode(), key.signing))}"
+        signed = f"{key.header}.{encode(claims)}"
+        return f"{signed}.{encode(key.implementation.sign(signed.encode(), key.signing))}"
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
         """Return the claims of a token that we signed. Raises `TokenBackendError`."""
@@ -230,8 +236,8 @@ def read(text: str) -> AccessToken:
 def verify(text: str) -> AccessToken:
     """Parse a token for this service and check that it is good now. Raises `TokenError`.
 
-    One query tells whether the client is active, the token is not revoked, and the secret it was
-    obtained with is still good.
+    One query tells whether the client is active, the token is not revoked, and the secret or key it
+    was obtained with is still good.
     """
     try:
         token = _verify(text)
@@ -270,18 +276,23 @@ def _check_client(token: AccessToken) -> ClientState:
 
     Raises `TokenError`.
     """
-    resource = None if token.is_for_this_service else token["aud"]
-    client = look_up_for_token(token["sub"], jti=token["jti"], resource=resource)
+    credential, _, fingerprint = token[FINGERPRINT_CLAIM].rpartition(".")
+    client = look_up_for_token(
+        token["sub"],
+        jti=token["jti"],
+        credential=credential,
+        resource=None if token.is_for_this_service else token["aud"],
+    )
     if client is None or not client.is_active:
         raise TokenError("The token has been revoked.")
-    presented = token[FINGERPRINT_CLAIM].encode()
+    presented = fingerprint.encode()
     secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     if not any(
         hmac.compare_digest(
-            presented, _fingerprint(key, stored, client.generation, client.grant_id).encode()
+            presented, _fingerprint(key, bound_to, client.generation, client.grant_id).encode()
         )
         for key in secret_keys
-        for stored in client.secret_hashes
+        for bound_to in ([credential] if credential else client.secret_hashes)
     ):
         raise TokenError("The token has been revoked.")
     return client

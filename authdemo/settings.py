@@ -361,6 +361,9 @@ SIMPLE_JWT = {
     "USER_ID_CLAIM": "sub",
     "TOKEN_TYPE_CLAIM": None,  # the header's `typ` is the type (RFC 9068 §2.1)
 }
+ASSERTION_AUDIENCE = one_of("ASSERTION_AUDIENCE", "issuer", "issuer", "token-endpoint")
+# How long an issuer's keys serve that cannot be fetched again, because it is down.
+ISSUER_KEYS_KEPT = duration("ISSUER_KEYS_KEPT", "24h")
 REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
 
 # Limits
@@ -387,7 +390,8 @@ REDIS_URL = redis_url()
 # Granian also reads these two variables.
 THREADS = number("GRANIAN_BLOCKING_THREADS", 8)
 WORKERS = number("GRANIAN_WORKERS", 1)
-SLOW_HASH_QUEUE = max(1, THREADS // 4)  # at most a quarter of the threads wait for a slow hash
+# At most a quarter of the threads wait for a slow hash, and another quarter for keys of issuers.
+SLOW_HASH_QUEUE = ISSUER_WAITERS = max(1, THREADS // 4)
 
 # Metrics
 
@@ -461,7 +465,10 @@ LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CR
 LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
 # A stranger or an outage could flood the log through these. A logger's filters do not see the lines
 # of its child loggers, so each full name is listed.
-REPETITIVE_LOGGERS = ("api.credentials", "api.exceptions", "api.keys", "api.throttling")
+REPETITIVE_LOGGERS = tuple(
+    f"api.{name}"
+    for name in ("credentials", "exceptions", "issuers", "keys", "throttling", "usage")
+)
 QUOTING_LOGGERS = tuple(  # Django logs these refusals with a traceback
     f"django.security.{name}"
     for name in (

@@ -9,7 +9,8 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from api import audit, metrics
+from api import audit, client_keys, metrics
+from api.client_authentication.assertion import PrivateKeyJWT
 from api.client_authentication.base import MalformedProofError, Method, Proof
 from api.client_authentication.secret import TWO_WAYS, Basic, Post
 from api.credentials import BadCredentialsError, Login
@@ -18,7 +19,12 @@ from api.throttling.guard import TooManyFailuresError, guard
 from api.throttling.slow_hashes import QueueFullError
 
 DEFAULT_METHOD = "client_secret_basic"  # of registered clients (RFC 7591 §2)
-METHODS: dict[str, type[Method]] = {DEFAULT_METHOD: Basic, "client_secret_post": Post}
+METHODS: dict[str, type[Method]] = {
+    DEFAULT_METHOD: Basic,
+    "client_secret_post": Post,
+    client_keys.METHOD: PrivateKeyJWT,
+}
+_CREDENTIALS = {"client_id", "client_secret", "client_assertion"}  # never in a URL
 
 
 def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
@@ -27,7 +33,7 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
     Raises `MalformedProofError` or `ParameterError` unless the request has exactly one well-formed
     proof, and whatever `verify` raises.
     """
-    if request.META.get("QUERY_STRING") and request.GET.keys() & {"client_id", "client_secret"}:
+    if request.META.get("QUERY_STRING") and request.GET.keys() & _CREDENTIALS:
         raise MalformedProofError("Send credentials in a header or in the body, not in the URL.")
     authorization = request.META.get("HTTP_AUTHORIZATION", "")
     used = [name for name in METHODS if METHODS[name].presents(authorization, parameters)]
@@ -40,7 +46,7 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
 def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "login") -> Login:
     """Check a proof under the rate limit. Log failures as `<event>_failed` or `<event>_throttled`.
 
-    `method` is its label in the metrics.
+    `method` is its label in the metrics. A client may be restricted to another.
     Raises `BadCredentialsError`, `TooManyFailuresError`, `QueueFullError`.
     """
     address = client_address(request)
@@ -48,6 +54,8 @@ def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "log
     try:
         with guard(address, proof.client_ids, is_slow=proof.is_slow):
             login = proof.verify(address)
+            if login.client.is_client and login.client.auth_method not in {"", method}:
+                raise BadCredentialsError("another method than the client may use")
     except BadCredentialsError as error:
         metrics.count_authentication(method, "failure")
         audit.record(f"{event}_failed", client=client_id, address=address, reason=error.reason)
