@@ -48,7 +48,7 @@ def create_client(
     try:
         with transaction.atomic():
             client.save(force_insert=True)
-            client.groups.set(get_or_create_scopes(scopes))
+            client.groups.add(*get_or_create_scopes(scopes))
     except IntegrityError:
         # Another request took the id after the check.
         raise ValidationError({"username": "This client id is taken."}) from None

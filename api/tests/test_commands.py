@@ -273,6 +273,7 @@ def test_clearexpired_deletes_what_has_expired_and_nothing_else() -> None:
     assert counted.splitlines() == [
         "1 expired retired secrets would be deleted",
         "1 expired revoked tokens would be deleted",
+        "0 expired used assertions would be deleted",
         "1 expired signing keys would be deleted",
     ]
     assert deleted == counted.replace("would be deleted", "deleted")
