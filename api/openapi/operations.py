@@ -12,6 +12,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from django.conf import settings
 from drf_spectacular import openapi
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import OpenApiRequest, OpenApiResponse
@@ -42,7 +43,6 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 ANY_JSON = {"type": ["object", "array"]}
 NO_STORE = "no-store"
 HEADERS = {"Retry-After": "integer", "WWW-Authenticate": "string"}
-ALWAYS = (InvalidRequest(), exceptions.NotAcceptable())
 OF_A_BODY = (exceptions.ParseError(), BodyTooLarge(), exceptions.UnsupportedMediaType(""))
 OF_A_CLIENT = (
     InvalidClient(),
@@ -177,7 +177,9 @@ class AutoSchema(openapi.AutoSchema):
             yield NotFound()
         if self.method in {"PATCH", "POST", "PUT"}:
             yield from OF_A_BODY
-        yield from ALWAYS
+        if self.path_regex not in settings.HEALTH_CHECKS:
+            yield InvalidRequest()  # a foreign Host, for example
+        yield exceptions.NotAcceptable()
 
     def _describe_errors(self, group: list[APIError]) -> dict[str, Any]:
         """Describe the responses of one status, with an example of each code, the first of it."""
