@@ -177,8 +177,8 @@ class AutoSchema(openapi.AutoSchema):
             yield NotFound()
         if self.method in {"PATCH", "POST", "PUT"}:
             yield from OF_A_BODY
-        if self.path.strip("/") not in settings.HEALTH_CHECKS:
-            yield InvalidRequest()  # of an unknown Host
+        if self.path_regex not in settings.HEALTH_CHECKS:
+            yield InvalidRequest()  # a foreign Host, for example
         yield exceptions.NotAcceptable()
 
     def _describe_errors(self, group: list[APIError]) -> dict[str, Any]:
