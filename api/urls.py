@@ -21,6 +21,11 @@ urlpatterns = [
         discovery.MetadataView.as_view(),
         name="metadata",
     ),
+    path(
+        ".well-known/openid-configuration",  # for programs that know only OpenID Connect's address
+        discovery.MetadataView.as_view(),
+        name="openid_metadata",
+    ),
     path("schema", discovery.SchemaView.as_view(), name="schema"),
     path("docs", discovery.DocsView.as_view(), name="docs"),
     path("livez", health.LivezView.as_view(), name="livez"),

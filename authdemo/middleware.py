@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
+from corsheaders import middleware as cors
 from django.conf import settings
 from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
@@ -54,6 +55,18 @@ def no_store(get_response: Respond) -> Respond:
         return response
 
     return middleware
+
+
+class CorsMiddleware(cors.CorsMiddleware):
+    """django-cors-headers, limited to what a page of another site can call or a cache may keep.
+
+    Only browsers send `Origin`. What caches keep has `Vary: origin` for programs too.
+    """
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if "HTTP_ORIGIN" in request.META or request.path_info.startswith("/.well-known/"):
+            return super().__call__(request)
+        return self.get_response(request)
 
 
 class _AdminOnly(MiddlewareMixin):

@@ -84,6 +84,20 @@ def number(name: str, default: int) -> int:
     return int(value)
 
 
+def check_origin(name: str, origin: str) -> str:
+    """Refuse what browsers never send as `Origin`, and http that crosses a network."""
+    form = (
+        r"https://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?!:443$)(:[1-9][0-9]{0,4})?"
+        r"|http://(localhost|127\.0\.0\.1|\[::1\])(?!:80$)(:[1-9][0-9]{0,4})?"
+    )
+    if not re.fullmatch(form, origin):
+        raise ImproperlyConfigured(
+            f"{name} must be origins such as 'https://app.example.com', separated by commas, "
+            f"not {origin!r}. Only this machine may be http."
+        )
+    return origin
+
+
 # Where the service lives
 
 PUBLIC_URL = env.str("PUBLIC_URL", "http://localhost:8000").rstrip("/")
@@ -183,6 +197,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -193,6 +208,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "authdemo.middleware.require_known_host",
+    "authdemo.middleware.CorsMiddleware",
     "api.browser.refuse_other_sites",
     "authdemo.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -348,8 +364,13 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 if IS_HTTPS:  # no other host of the domain can set a `__Host-` cookie
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
-CSRF_FAILURE_VIEW = "api.exceptions.csrf_refused"
+CSRF_FAILURE_VIEW = "api.handlers.csrf_refused"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CORS_ALLOWED_ORIGINS = [  # their pages may call the API, without cookies
+    check_origin("CORS_ORIGINS", origin.strip()) for origin in env.list("CORS_ORIGINS", default=[])
+]
+CORS_URLS_REGEX = r"^/(?!admin/)" if CORS_ALLOWED_ORIGINS else r"^/\.well-known/"
+CORS_EXPOSE_HEADERS = ["Retry-After", "WWW-Authenticate"]
 SECURE_SSL_REDIRECT = IS_HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0
 # On an apex domain it covers all subdomains. If it is off, `check --deploy` warns.

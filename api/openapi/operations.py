@@ -32,6 +32,7 @@ from api.exceptions import (
     NotFound,
     SlowDown,
     Unavailable,
+    UnsupportedBody,
     body,
     translate,
 )
@@ -41,9 +42,9 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 ANY_JSON = {"type": ["object", "array"]}
 NO_STORE = "no-store"
-HEADERS = {"Retry-After": "integer", "WWW-Authenticate": "string"}
-ALWAYS = (InvalidRequest(), exceptions.NotAcceptable())
-OF_A_BODY = (exceptions.ParseError(), BodyTooLarge(), exceptions.UnsupportedMediaType(""))
+HEADERS = {"Accept-Encoding": "string", "Retry-After": "integer", "WWW-Authenticate": "string"}
+ALWAYS = (InvalidRequest(),)
+OF_A_BODY = (exceptions.ParseError(), BodyTooLarge(), UnsupportedBody())
 OF_A_CLIENT = (
     InvalidClient(),
     InvalidRequest("client_id is required."),

@@ -41,6 +41,14 @@ def test_metadata_is_whole(metadata: dict[str, Any]) -> None:
     }
 
 
+def test_openid_connects_address_has_the_same_document(
+    http: APIClient, metadata: dict[str, Any]
+) -> None:
+    response = http.get("/.well-known/openid-configuration")
+    assert response["Content-Type"] == "application/json"
+    assert response.json() == metadata
+
+
 def test_urls_are_those_of_public_url_whatever_the_host_header_says(
     http: APIClient, settings: Settings
 ) -> None:

@@ -36,7 +36,8 @@ SECURITY_HEADERS = {
 @pytest.fixture
 def browser() -> Browser:
     """A browser that Django asks for its CSRF token, as it asks real ones."""
-    return Browser(enforce_csrf_checks=True, headers={"Accept": HTML})
+    headers = {"Accept": HTML, "Sec-Fetch-Site": "same-origin"}
+    return Browser(enforce_csrf_checks=True, headers=headers)
 
 
 def csrf_token(browser: Browser) -> str:

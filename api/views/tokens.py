@@ -10,9 +10,9 @@ from rest_framework.views import APIView
 
 from api import parameters, tokens
 from api.browser import enforce_csrf, forget_token, remember_token
-from api.exceptions import InvalidScope, UnsupportedGrantType
+from api.exceptions import InvalidScope, UnauthorizedClient, UnsupportedGrantType
 from api.openapi.operations import Describe
-from api.parsers import JSONParser
+from api.parsers import is_json
 from api.renderers import SignInPage, TokenRequestPage, is_page, local_path
 from api.views.base import ClientView
 
@@ -28,9 +28,7 @@ class LoginView(ClientView):
 
     @Describe(takes="Login", returns="AccessToken", errors=(UnsupportedGrantType(), InvalidScope()))
     def post(self, request: Request) -> HttpResponseBase:
-        media_type = request.content_type.partition(";")[0].strip().lower()
-        is_json = media_type == JSONParser.media_type
-        scope = parameters.read_scope(request.data, is_json=is_json)
+        scope = parameters.read_scope(request.data, is_json=is_json(request))
         login = self.authenticate_client(request)
         token = tokens.issue(login, login.select_scopes(scope))
         if not is_page(request):
@@ -91,12 +89,12 @@ class IntrospectView(ClientView):
 class RevokeView(ClientView):
     """Revoke a token before it expires (RFC 7009).
 
-    A client may revoke its own tokens. The response is the same if there is nothing to revoke.
+    A client may revoke its own tokens only. The response is the same if there is nothing to revoke.
     """
 
     renderer_classes = (JSONRenderer, TokenRequestPage)
 
-    @Describe(takes="OwnToken", returns="Revocation")
+    @Describe(takes="OwnToken", returns="Revocation", errors=(UnauthorizedClient(),))
     def post(self, request: Request) -> Response:
         login = self.authenticate_client(request)
         tokens.revoke(parameters.read_token(request.data), login)
