@@ -64,16 +64,15 @@ class ContentNegotiation(DefaultContentNegotiation):
         renderers: Iterable[BaseRenderer],
         format_suffix: str | None = None,
     ) -> tuple[BaseRenderer, str]:
-        first, *others = renderers
-        json = first, str(first.media_type)
+        first = next(iter(renderers))
         if takes_anything(request._request) and not format_suffix:
-            return json
+            return first, str(first.media_type)
         if is_of_a_program(request._request):
-            others = [one for one in others if not isinstance(one, BrowsableAPIRenderer)]
+            renderers = [one for one in renderers if not isinstance(one, BrowsableAPIRenderer)]
         try:
-            chosen: Any = super().select_renderer(request, [first, *others], format_suffix)
+            chosen: Any = super().select_renderer(request, renderers, format_suffix)
         except NotAcceptable:
-            return json
+            return first, str(first.media_type)
         return chosen[0], chosen[1]
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
