@@ -85,7 +85,7 @@ def check_person(username: str, password: str, request: HttpRequest, *, event: s
         return None  # no such user can exist; keep the log line short
     try:
         proof = SecretProof([(username, password)], is_staff=True)
-        return client_authentication.verify(proof, request, event=event)
+        return client_authentication.verify(proof, request, method="password", event=event)
     except BadCredentialsError:
         return None
     except QueueFullError:

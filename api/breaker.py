@@ -16,6 +16,10 @@ class Breaker:
         self._retry_at = 0.0  # of `time.monotonic()`; 0 while closed
         self._lock = threading.Lock()
 
+    @property
+    def is_closed(self) -> bool:
+        return not self._retry_at
+
     def allows(self) -> bool:
         """Tell whether to call the service. Afterwards the caller must call `trip` or `reset`."""
         if not self._retry_at:

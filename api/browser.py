@@ -77,6 +77,7 @@ def remember_token(response: HttpResponseBase, token: IssuedToken) -> None:
         settings.ACCESS_TOKEN_COOKIE,
         token.text,
         max_age=token.expires_in,
+        path=settings.SESSION_COOKIE_PATH,
         secure=settings.IS_HTTPS,
         httponly=True,
         samesite="Strict",
@@ -84,4 +85,6 @@ def remember_token(response: HttpResponseBase, token: IssuedToken) -> None:
 
 
 def forget_token(response: HttpResponseBase) -> None:
-    response.delete_cookie(settings.ACCESS_TOKEN_COOKIE, samesite="Strict")
+    response.delete_cookie(
+        settings.ACCESS_TOKEN_COOKIE, path=settings.SESSION_COOKIE_PATH, samesite="Strict"
+    )

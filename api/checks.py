@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import check_password, get_hashers
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 from django.db import DatabaseError, connection
+from django.urls import is_valid_path
 
 from api import keys
 from api.hashers import ChosenSecretHasher
@@ -45,6 +46,22 @@ def check_public_url(**_kwargs: Any) -> list[CheckMessage]:
             "PUBLIC_URL is http: secrets and tokens would cross the network in the clear.",
             hint="Serve over https, and set PUBLIC_URL to the https address.",
             id="api.E002",
+        )
+    ]
+
+
+@register(Tags.urls)
+def check_path(**_kwargs: Any) -> list[CheckMessage]:
+    """Refuse a path that the service has too: nobody could tell whether a proxy cut it off."""
+    path = settings.FORCE_SCRIPT_NAME or ""
+    static = f"{path}/".startswith(settings.STATIC_URL.removeprefix(path))
+    if not path or not (static or is_valid_path(path) or is_valid_path(f"{path}/")):
+        return []
+    return [
+        Error(
+            f"PUBLIC_URL ends in {path}, which is also a path of the service.",
+            hint="Give PUBLIC_URL another path, such as /auth.",
+            id="api.E009",
         )
     ]
 
@@ -103,6 +120,19 @@ def check_shared_counters(**_kwargs: Any) -> list[CheckMessage]:
             f"allow {settings.WORKERS} times the limit.",
             hint="Set REDIS_URL, so that all workers share one count.",
             id="api.W001",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_shared_metrics(**_kwargs: Any) -> list[CheckMessage]:
+    if settings.WORKERS < 2 or settings.METRICS_DIRECTORY:
+        return []
+    return [
+        Warning(
+            f"Each of {settings.WORKERS} workers shows figures of its own at /metrics.",
+            hint="Set PROMETHEUS_MULTIPROC_DIR to a directory that is empty at the start.",
+            id="api.W004",
         )
     ]
 

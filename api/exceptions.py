@@ -16,6 +16,7 @@ from django.core.exceptions import (
 )
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 from django.http import Http404
+from django.urls import get_script_prefix
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -108,10 +109,12 @@ class MissingToken(APIError):
 
     status_code = status.HTTP_403_FORBIDDEN
     default_code = "missing_token"
-    default_detail = "An access token is required; get one from /login."
 
     def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": f'Bearer realm="{REALM}"'})
+        super().__init__(
+            f"An access token is required; get one from {get_script_prefix()}login.",
+            {"WWW-Authenticate": f'Bearer realm="{REALM}"'},
+        )
 
 
 class BearerError(APIError):

@@ -1,12 +1,18 @@
-"""Readiness: whether the service can work. Callers learn only yes or no."""
+"""Readiness: whether the service can work. Operators also learn why not, from `/metrics`."""
 
+import platform
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from django.db import connection
+import django
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 
 from api import keys
+from api.throttling.counters import counters
 
 
 class NotMigratedError(Exception):
@@ -30,3 +36,34 @@ def _check_migrations() -> None:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise NotMigratedError("The database lacks migrations; run `manage.py migrate`.")
+
+
+def state() -> Iterator[Metric]:
+    """Yield the state of the service for `/metrics`: what it depends on, its key, its versions."""
+    yield GaugeMetricFamily(
+        "authdemo_database_up", "Whether the database answers.", value=_database_answers()
+    )
+    redis_answers = counters().redis_answers()
+    if redis_answers is not None:
+        yield GaugeMetricFamily("authdemo_redis_up", "Whether Redis answers.", value=redis_answers)
+    try:
+        age = timezone.now() - keys.signing_key().signs_from
+    except (keys.NoSigningKeyError, DatabaseError, InterfaceError):
+        pass
+    else:
+        yield GaugeMetricFamily(
+            "authdemo_signing_key_age_seconds",
+            "How long the current key has been signing.",
+            value=age.total_seconds(),
+        )
+    versions = {"python": platform.python_version(), "django": django.get_version()}
+    yield InfoMetricFamily("authdemo_build", "What the service runs on.", value=versions)
+
+
+def _database_answers() -> bool:
+    database: Any = connection
+    try:
+        database.fetch_rows("SELECT 1", {})
+    except (DatabaseError, InterfaceError):
+        return False
+    return True

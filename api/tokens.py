@@ -22,7 +22,7 @@ from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 
-from api import audit, keys
+from api import audit, keys, metrics
 from api.credentials import INTROSPECT, Login
 from api.models import JTI_LENGTH, RevokedToken, TokenGeneration
 from api.standing import look_up_for_token
@@ -78,7 +78,7 @@ def _fingerprint(secret_key: str, stored_hash: str, generation: int) -> str:
 # To add a claim, add a line. Verification requires only those in REQUIRED, so existing tokens stay
 # good.
 CLAIMS = {
-    "iss": Claim(lambda _: settings.PUBLIC_URL, "Issuer: this service."),
+    "iss": Claim(lambda _: settings.ISSUER, "Issuer: this service."),
     "sub": Claim(lambda grant: grant.login.client_id, "Subject: the client."),
     "client_id": Claim(lambda grant: grant.login.client_id, "The client that requested it."),
     "aud": Claim(
@@ -150,7 +150,7 @@ def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
         raise TokenBackendError("The token lacks its issue or expiry time.")
     if not 0 <= claims["exp"] - claims["iat"] <= LIFETIME or not 0 <= claims["exp"] < 2**33:
         raise TokenBackendError("The token's times are out of range.")
-    if claims.get("iss") != settings.PUBLIC_URL or claims.get("aud") != settings.JWT_AUDIENCE:
+    if claims.get("iss") != settings.ISSUER or claims.get("aud") != settings.JWT_AUDIENCE:
         raise TokenBackendError("The token has another issuer or audience.")
     if not claims["sub"] or claims["sub"] != claims["client_id"]:
         raise TokenBackendError("The token has no subject.")
@@ -209,6 +209,16 @@ def verify(text: str) -> AccessToken:
     One query tells whether the client is active, the token is not revoked, and the secret it was
     obtained with is still good.
     """
+    try:
+        token = _verify(text)
+    except TokenError:
+        metrics.count_token_check("refused")
+        raise
+    metrics.count_token_check("good")
+    return token
+
+
+def _verify(text: str) -> AccessToken:
     token = read(text)
     client = look_up_for_token(token["sub"], jti=token["jti"])
     if client is None or not client.is_active:

@@ -30,5 +30,6 @@ urlpatterns = [
     path("docs", discovery.DocsView.as_view(), name="docs"),
     path("livez", health.LivezView.as_view(), name="livez"),
     path("readyz", health.ReadyzView.as_view(), name="readyz"),
+    path("metrics", health.MetricsView.as_view(), name="metrics"),
     path("logout", tokens.LogoutView.as_view(), name="logout"),
 ]

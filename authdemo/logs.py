@@ -25,11 +25,13 @@ class UTCFormatter(logging.Formatter):
 class LineFormatter(UTCFormatter):
     """Escapes control characters: no caller forges a line or moves a cursor.
 
-    A traceback keeps its lines, indented.
+    A traceback keeps its lines, indented. OpenTelemetry sets `otelTraceID`, to "0" outside a trace.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's own)
-        return escape(super().formatMessage(record))
+        text = super().formatMessage(record)
+        trace_id = getattr(record, "otelTraceID", "0")
+        return escape(f"{text} trace_id={trace_id}" if trace_id != "0" else text)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
         return "\n".join(f"  {escape(line)}" for line in super().formatException(ei).splitlines())

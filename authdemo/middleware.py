@@ -1,6 +1,7 @@
 """Our own middleware, and Django's limited to the admin."""
 
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 from urllib.parse import urlsplit
 
 from corsheaders import middleware as cors
@@ -11,7 +12,23 @@ from django.contrib.sessions import middleware as sessions
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
+from api import metrics
+
 Respond = Callable[[HttpRequest], HttpResponseBase]
+
+
+def count_requests(get_response: Respond) -> Respond:
+    """Count requests and their duration for `/metrics`."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        began = perf_counter()
+        response = get_response(request)
+        route = request.resolver_match.route if request.resolver_match else None
+        seconds = perf_counter() - began
+        metrics.count_request(route, str(request.method), response.status_code, seconds)
+        return response
+
+    return middleware
 
 
 def content_security_policy(get_response: Respond) -> Respond:

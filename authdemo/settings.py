@@ -103,21 +103,25 @@ def check_origin(name: str, origin: str) -> str:
 PUBLIC_URL = env.str("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 
 
-def parse_public_url() -> tuple[str, str]:
-    """Return scheme and host of `PUBLIC_URL`, which must be an origin."""
+def parse_public_url() -> tuple[str, str, str]:
+    """Return scheme, host and path of `PUBLIC_URL`."""
     try:
         url = urlsplit(PUBLIC_URL)
         host, _ = url.hostname or "", url.port
     except ValueError:
         url, host = urlsplit(""), ""
-    is_origin = url.scheme in {"http", "https"} and f"{url.scheme}://{url.netloc}" == PUBLIC_URL
+    has_no_more = f"{url.scheme}://{url.netloc}{url.path}" == PUBLIC_URL
     # A `*` or a leading dot would be a pattern in ALLOWED_HOSTS.
     is_host = re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+", host)
-    if not is_host or not is_origin or "@" in url.netloc or url.netloc.endswith(":"):
+    # Cookies and proxies take these characters as they are. No segment is `..` or `.well-known`.
+    is_path = re.fullmatch(r"(/[a-z0-9_~-][a-z0-9._~-]*)*", url.path, re.IGNORECASE | re.ASCII)
+    is_url = url.scheme in {"http", "https"} and has_no_more and is_host and is_path
+    if not is_url or "@" in url.netloc or url.netloc.endswith(":"):
         raise ImproperlyConfigured(
-            "PUBLIC_URL must be an http or https origin such as 'https://auth.example.com'."
+            "PUBLIC_URL must be an http or https URL such as 'https://auth.example.com' or "
+            "'https://example.com/auth'."
         )
-    return url.scheme, host
+    return url.scheme, host, url.path
 
 
 def is_loopback(host: str) -> bool:
@@ -127,7 +131,9 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-scheme, host = parse_public_url()
+scheme, host, path = parse_public_url()
+ORIGIN = PUBLIC_URL.removesuffix(path)
+FORCE_SCRIPT_NAME = path or None  # `reverse` puts it in front of each path
 IS_LOCAL = is_loopback(host)
 IS_HTTPS = scheme == "https"
 if not IS_LOCAL and not IS_HTTPS:
@@ -137,7 +143,9 @@ DEBUG = boolean("DEBUG", default=False)
 if DEBUG and not IS_LOCAL:
     raise ImproperlyConfigured("DEBUG must be off when PUBLIC_URL is public.")
 
-ALLOWED_HOSTS = [f"[{host}]" if ":" in host else host]
+ALLOWED_HOSTS = [host]
+if ":" in host:  # a browser writes an IPv6 address in its shortest form
+    ALLOWED_HOSTS = [f"[{host}]", f"[{ipaddress.ip_address(host)}]"]
 if IS_LOCAL:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
 
@@ -203,6 +211,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
+    "authdemo.middleware.count_requests",
     "authdemo.middleware.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -232,7 +241,7 @@ TEMPLATES = [
 USE_TZ = True
 TIME_ZONE = "UTC"
 APPEND_SLASH = False  # API paths have no trailing slash; the admin appends it itself
-STATIC_URL = "/static/"
+STATIC_URL = f"{path}/static/"
 WHITENOISE_USE_FINDERS = True  # no need for collectstatic
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # bytes; more than any request needs
 
@@ -279,8 +288,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = [
     "api.hashers.ChosenSecretHasher",
     "api.hashers.GeneratedSecretHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # for rows from other Django projects,
-    "django.contrib.auth.hashers.ScryptPasswordHasher",  # upgraded at their first login
+    # For clients from elsewhere, whose hashes are upgraded at their first login:
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.BCryptPasswordHasher",
+    "api.foreign_hashes.ForeignPBKDF2Hasher",
+    "api.foreign_hashes.ForeignScryptHasher",
 ]
 AUTHENTICATION_BACKENDS = ["api.authentication.GuardedBackend"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -298,6 +313,11 @@ JWT_ALGORITHM = one_of(
     *(f"{family}{bits}" for family in ("HS", "RS", "PS", "ES") for bits in (256, 384, 512)),
     "EdDSA",
 )
+ISSUER = env.str("ISSUER", PUBLIC_URL)
+if ISSUER.removesuffix("/") != PUBLIC_URL:
+    raise ImproperlyConfigured(
+        f"ISSUER must be PUBLIC_URL, with or without a slash at its end, not {ISSUER!r}."
+    )
 JWT_AUDIENCE = env.str("JWT_AUDIENCE", PUBLIC_URL)
 if not JWT_AUDIENCE:
     raise ImproperlyConfigured("JWT_AUDIENCE must not be empty. Unset it to use PUBLIC_URL.")
@@ -307,7 +327,6 @@ SIMPLE_JWT = {
     "USER_ID_CLAIM": "sub",
     "TOKEN_TYPE_CLAIM": None,  # the header's `typ` is the type (RFC 9068 §2.1)
 }
-ACCESS_TOKEN_COOKIE = "__Host-access_token" if IS_HTTPS else "access_token"
 REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
 
 # Limits
@@ -335,6 +354,21 @@ REDIS_URL = redis_url()
 SLOW_HASH_QUEUE = max(1, number("GRANIAN_BLOCKING_THREADS", 8) // 4)
 WORKERS = number("GRANIAN_WORKERS", 1)  # for a system check; Granian also reads it
 
+# Metrics
+
+
+def metrics_directory() -> str:
+    """Return the directory in which processes share their counts; prometheus_client uses it too."""
+    path: str = env.str("PROMETHEUS_MULTIPROC_DIR", "")
+    if path and not os.access(path, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(
+            f"PROMETHEUS_MULTIPROC_DIR must be a directory that this process may write, not {path}."
+        )
+    return path
+
+
+METRICS_DIRECTORY = metrics_directory()
+
 # API
 
 REST_FRAMEWORK = {
@@ -354,6 +388,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1.0",
     "SORT_OPERATIONS": False,  # keep the order of `urls.py`, which is made for people
     "POSTPROCESSING_HOOKS": ["api.openapi.components.complete"],
+    "SERVERS": [{"url": path}] if path else [],
 }
 
 # Browser
@@ -362,10 +397,15 @@ SESSION_ENGINE = "api.sessions"
 SESSION_COOKIE_AGE = 60 * 60  # seconds; a staff session is short
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
-if IS_HTTPS:  # no other host of the domain can set a `__Host-` cookie
-    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = path or "/"
+# No other host of the domain can set a `__Host-` cookie, but such a cookie has the path `/`.
+cookie_prefix = ("__Secure-" if path else "__Host-") if IS_HTTPS else ""
+SESSION_COOKIE_NAME = f"{cookie_prefix}sessionid"
+CSRF_COOKIE_NAME = f"{cookie_prefix}csrftoken"
+ACCESS_TOKEN_COOKIE = f"{cookie_prefix}access_token"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # cookies lack the path
 CSRF_FAILURE_VIEW = "api.handlers.csrf_refused"
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CSRF_TRUSTED_ORIGINS = [ORIGIN]
 CORS_ALLOWED_ORIGINS = [  # their pages may call the API, without cookies
     check_origin("CORS_ORIGINS", origin.strip()) for origin in env.list("CORS_ORIGINS", default=[])
 ]

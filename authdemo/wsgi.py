@@ -33,8 +33,21 @@ if not settings.DEBUG:
     request_started.disconnect(reset_queries)
 
 
+# What stands in front of each path, in the address. A proxy may have cut it off already.
+PREFIX = settings.FORCE_SCRIPT_NAME or ""
+
+
+def path_within(path: str) -> str:
+    """Return a path without `PREFIX`, which RFC 8414 §3.1 puts behind a well-known path."""
+    if f"{path}/".startswith(f"{PREFIX}/"):
+        return path.removeprefix(PREFIX)
+    return path.removesuffix(PREFIX) if path.startswith("/.well-known/") else path
+
+
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     sanitise(environ)
+    if PREFIX:
+        environ["PATH_INFO"] = path_within(environ.get("PATH_INFO", ""))
     response = _django(environ, start_response)
     if not isinstance(response, HttpResponse):  # a file
         return response

@@ -9,12 +9,13 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from api import audit
+from api import audit, metrics
 from api.client_authentication.base import MalformedProofError, Method, MissingProofError, Proof
 from api.client_authentication.secret import TWO_WAYS, Basic, Post
 from api.credentials import BadCredentialsError, Login
 from api.throttling.address import client_address
 from api.throttling.guard import TooManyFailuresError, guard
+from api.throttling.slow_hashes import QueueFullError
 
 DEFAULT_METHOD = "client_secret_basic"  # of registered clients (RFC 7591 §2)
 MISSING = "Send the client id and the secret, as HTTP Basic or in the body."
@@ -31,29 +32,37 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any], *, is_json
     if request.META.get("QUERY_STRING") and request.GET.keys() & {"client_id", "client_secret"}:
         raise MalformedProofError("Send credentials in a header or in the body, not in the URL.")
     authorization = request.META.get("HTTP_AUTHORIZATION", "")
-    used = [method for method in METHODS.values() if method.presents(authorization, parameters)]
+    used = [name for name in METHODS if METHODS[name].presents(authorization, parameters)]
     if len(used) > 1:
         raise MalformedProofError(TWO_WAYS)
     if not used and not is_json:
         raise MissingProofError(MISSING)
-    method = used[0] if used else Post  # its error names the missing parameter
-    return verify(method.read(authorization, parameters), request)
+    name = used[0] if used else "client_secret_post"  # its error names the missing parameter
+    return verify(METHODS[name].read(authorization, parameters), request, method=name)
 
 
-def verify(proof: Proof, request: HttpRequest, *, event: str = "login") -> Login:
+def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "login") -> Login:
     """Check a proof under the rate limit. Log failures as `<event>_failed` or `<event>_throttled`.
 
+    `method` is its label in the metrics.
     Raises `BadCredentialsError`, `TooManyFailuresError`, `QueueFullError`.
     """
     address = client_address(request)
     client_id = proof.client_ids[0]
     try:
         with guard(address, proof.client_ids, is_slow=proof.is_slow):
-            return proof.verify(address)
+            login = proof.verify(address)
     except BadCredentialsError as error:
+        metrics.count_authentication(method, "failure")
         audit.record(f"{event}_failed", client=client_id, address=address, reason=error.reason)
         raise
     except TooManyFailuresError as error:
+        metrics.count_authentication(method, "throttled")
         if error.is_first:  # once per counter and window; an attacker must not fill the log
             audit.record(f"{event}_throttled", client=client_id, address=address)
         raise
+    except QueueFullError:
+        metrics.count_authentication(method, "queue_full")
+        raise
+    metrics.count_authentication(method, "success")
+    return login

@@ -3,6 +3,8 @@
 from copy import deepcopy
 from typing import Any
 
+from django.urls import reverse
+
 from api import tokens
 from api.client_authentication import METHODS
 from api.openapi.examples import examples
@@ -34,7 +36,7 @@ SECURITY_SCHEMES: dict[str, Any] = {
     "oauth2": {
         "type": "oauth2",
         "description": "Gets a token from /login and sends it.",
-        "flows": {"clientCredentials": {"tokenUrl": "/login", "scopes": {}}},
+        "flows": {"clientCredentials": {"scopes": {}}},
     },
     "client_secret_basic": {
         "type": "http",
@@ -87,6 +89,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "Introspection": {"oneOf": [with_claims(shown["Introspection"]), like({"active": False})]},
         "JWKSet": like({"keys": []}) | {"properties": {"keys": {"type": "array", "items": jwk}}},
         "Document": {"type": "object"},
+        "Metrics": TEXT,
     }
 
 
@@ -145,7 +148,8 @@ def complete(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
         _allow_blank(schema.get("properties", {}))
     components["schemas"] = dict(sorted((schemas() | components["schemas"]).items()))
     components["securitySchemes"] = deepcopy(SECURITY_SCHEMES)
-    scopes = components["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]["scopes"]
+    flow = components["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
+    flow["tokenUrl"], scopes = reverse("login"), flow["scopes"]
     for operation in (each for methods in result["paths"].values() for each in methods.values()):
         name, responses = operation["operationId"], operation["responses"]
         requested = operation.get("requestBody", {"content": {}})

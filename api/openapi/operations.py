@@ -62,9 +62,13 @@ def document() -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Describe:
-    """A decorator for a view's method. `returns` and `takes` name components."""
+    """A decorator for a view's method. `returns` and `takes` name components.
+
+    `media_type` is that of a response which the renderers do not make.
+    """
 
     returns: str = ""
+    media_type: str = ""
     takes: str = ""
     status: int = HTTPStatus.OK
     errors: tuple[APIError, ...] = ()
@@ -123,7 +127,10 @@ class AutoSchema(openapi.AutoSchema):
         if hasattr(self.view, "serializer_class") and not self.described.returns:
             return super().get_response_serializers()
         schema = reference(self.described.returns) if self.described.returns else ANY_JSON
-        return {self.described.status: OpenApiResponse(schema, self.get_summary())}
+        described = OpenApiResponse(schema, self.get_summary())
+        if self.described.media_type:
+            return {(self.described.status, self.described.media_type): described}
+        return {self.described.status: described}
 
     def get_operation(self, *args: Any) -> dict[str, Any] | None:
         operation: dict[str, Any] | None = super().get_operation(*args)

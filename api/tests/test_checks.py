@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 from django.conf import settings as configured
@@ -16,8 +17,8 @@ from api.models import SigningKey
 from api.tests.support.server import PROJECT
 
 
-def ids(databases: list[str] | None = None) -> list[str]:
-    tags = [Tags.database] if databases else [Tags.security]
+def ids(databases: list[str] | None = None, tags: Sequence[str] = (Tags.security,)) -> list[str]:
+    tags = [Tags.database] if databases else tags
     messages = run_checks(tags=tags, databases=databases)
     own = [message for message in messages if str(message.id).startswith("api.")]
     assert all(message.hint for message in own)
@@ -40,6 +41,25 @@ def test_weak_secret_key(settings: Settings, key: str, fallbacks: bool) -> None:
 def test_http_in_public(settings: Settings) -> None:
     settings.PUBLIC_URL, settings.IS_LOCAL = "http://auth.example.com", False
     assert ids() == ["api.E002"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (None, []),
+        ("/auth", []),
+        ("/login/auth", []),
+        ("/login", ["api.E009"]),
+        ("/admin", ["api.E009"]),
+        ("/admin/api", ["api.E009"]),
+        ("/static", ["api.E009"]),
+    ],
+)
+def test_path_of_the_service_itself(
+    settings: Settings, path: str | None, expected: list[str]
+) -> None:
+    settings.FORCE_SCRIPT_NAME, settings.STATIC_URL = path, f"{path or ''}/static/"
+    assert ids(tags=[Tags.urls]) == expected
 
 
 def test_debug_in_public(settings: Settings) -> None:
@@ -78,11 +98,18 @@ def test_cookies_that_are_not_secure(settings: Settings, name: str) -> None:
     assert ids() == ["api.E005"]
 
 
-@pytest.mark.parametrize(("redis_url", "expected"), [("", ["api.W001"]), ("redis://", [])])
+@pytest.mark.parametrize(
+    ("redis_url", "directory", "expected"),
+    [
+        ("", "/run/figures", ["api.W001"]),
+        ("redis://", "", ["api.W004"]),
+        ("redis://", "/run/figures", []),
+    ],
+)
 def test_workers_that_count_by_themselves(
-    settings: Settings, redis_url: str, expected: list[str]
+    settings: Settings, redis_url: str, directory: str, expected: list[str]
 ) -> None:
-    settings.WORKERS, settings.REDIS_URL = 2, redis_url
+    settings.WORKERS, settings.REDIS_URL, settings.METRICS_DIRECTORY = 2, redis_url, directory
     assert ids() == expected
 
 

@@ -52,8 +52,10 @@ def test_table_of_settings_is_complete_and_its_defaults_are_true() -> None:
             default = [*call.args[1:2], *(keyword.value for keyword in call.keywords)][0]
             known = isinstance(default, ast.Constant)
             read[str(call.args[0].value)] = ast.literal_eval(default) if known else None
-    table = {row[0].strip("`"): row[1] for row in rows(section(README, "Settings"))}
-    assert table.keys() == read.keys()
+    tables = (section(README, "Settings"), section(DOCS / "deploy.md", "More settings"))
+    listed = [(row[0].strip("`"), row[1]) for table in tables for row in rows(table)]
+    assert sorted(name for name, _ in listed) == sorted(read)
+    table = dict(listed)
     plain = {name: str(value).lower() for name, value in read.items() if value not in (None, "")}
     assert {name: table[name].strip("`").lower() for name in plain} == plain
 

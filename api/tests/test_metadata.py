@@ -52,7 +52,7 @@ def test_openid_connects_address_has_the_same_document(
 def test_urls_are_those_of_public_url_whatever_the_host_header_says(
     http: APIClient, settings: Settings
 ) -> None:
-    settings.PUBLIC_URL = "https://auth.example.com"
+    settings.ORIGIN = settings.ISSUER = "https://auth.example.com"
     body = http.get("/.well-known/oauth-authorization-server", headers={"Host": "127.0.0.1"}).json()
     urls = {value for value in body.values() if isinstance(value, str)}
     assert all(url.startswith("https://auth.example.com") for url in urls)

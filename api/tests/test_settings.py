@@ -19,7 +19,10 @@ from api.tests.support.server import PROJECT
 
 KEY = "Zm9yIHRlc3RzLCBhbmQgZm9yIG5vdGhpbmcgZWxzZSBhdCBhbGw_"
 PUBLIC = {"PUBLIC_URL": "https://auth.example.com", "SECRET_KEY": KEY}
-ORIGIN = "PUBLIC_URL must be an http or https origin such as 'https://auth.example.com'."
+URL = (
+    "PUBLIC_URL must be an http or https URL such as 'https://auth.example.com' or "
+    "'https://example.com/auth'."
+)
 WEAK = (
     "{} is too weak. Use 50 random characters or more, such as `python3 -c "
     "'import secrets; print(secrets.token_urlsafe(64))'` prints."
@@ -68,7 +71,7 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
         refused({"PUBLIC_URL": "$URL"}, "PUBLIC_URL must not begin with a $."),
         refused({"DATABASE_URL": "$URL"}, "DATABASE_URL must not begin with a $."),
         *[
-            refused({"PUBLIC_URL": url, "SECRET_KEY": KEY}, ORIGIN)
+            refused({"PUBLIC_URL": url, "SECRET_KEY": KEY}, URL)
             for url in (
                 "",
                 "auth.example.com",
@@ -76,9 +79,19 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
                 "HTTPS://auth.example.com",
                 "https://",
                 "https://user:secret@auth.example.com",
-                "https://auth.example.com/path",
                 "https://auth.example.com?query",
+                "https://auth.example.com/path?query",
+                "https://auth.example.com/path?",
                 "https://auth.example.com#fragment",
+                "https://auth.example.com/path#fragment",
+                "https://auth.example.com//path",
+                "https://auth.example.com/a/../path",
+                "https://auth.example.com/.well-known",
+                "https://auth.example.com/a%20path",
+                "https://auth.example.com/påth",
+                "https://auth.example.com/path;a=b",
+                "https://auth.example.com/path\n",
+                "https://[1:2]",
                 "https://auth.example.com:port",
                 "https://auth.example.com:",
                 "https://auth.example.com:99999",
@@ -159,8 +172,25 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
             "JWT_ALGORITHM must be one of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, "
             "PS512, ES256, ES384, ES512, EdDSA, not 'none'.",
         ),
+        *[
+            refused(
+                {**PUBLIC, "ISSUER": url},
+                f"ISSUER must be PUBLIC_URL, with or without a slash at its end, not {url!r}.",
+            )
+            for url in (
+                "",
+                "https://auth.example.com//",
+                "https://auth.example.com/path",
+                "https://elsewhere.example.com",
+            )
+        ],
         refused(
             {"JWT_AUDIENCE": ""}, "JWT_AUDIENCE must not be empty. Unset it to use PUBLIC_URL."
+        ),
+        refused(
+            {"PROMETHEUS_MULTIPROC_DIR": "/nowhere"},
+            "PROMETHEUS_MULTIPROC_DIR must be a directory that this process may write, not "
+            "/nowhere.",
         ),
         refused({"REGISTRATION": "yes"}, "REGISTRATION must be one of open, closed, not 'yes'."),
         rate("FAILED_LOGINS_PER_CLIENT", "10/minute", "many"),
@@ -191,14 +221,16 @@ def test_nothing_need_be_set_locally(load: Load, project: Path) -> None:
     assert settings.DEBUG is False
     assert settings.ALLOWED_HOSTS == ["localhost", "localhost", "127.0.0.1", "[::1]"]
     assert settings.CSRF_TRUSTED_ORIGINS == ["http://localhost:8000"]
-    assert settings.JWT_AUDIENCE == settings.PUBLIC_URL == "http://localhost:8000"
+    assert (
+        settings.PUBLIC_URL == settings.ISSUER == settings.JWT_AUDIENCE == "http://localhost:8000"
+    )
     assert settings.JWT_ALGORITHM == "ES256"
     assert settings.REGISTRATION == "open"
     assert settings.DATABASES["default"]["NAME"] == str(project / "db.sqlite3")
     assert settings.SESSION_COOKIE_SECURE is settings.CSRF_COOKIE_SECURE is False
     assert settings.SECURE_SSL_REDIRECT is False
     assert settings.SECURE_HSTS_SECONDS == 0
-    assert settings.ACCESS_TOKEN_COOKIE == "access_token"
+    assert cookies(settings) == ({"access_token", "sessionid", "csrftoken"}, {"/"})
     assert not hasattr(settings, "SECURE_PROXY_SSL_HEADER")
 
 
@@ -212,8 +244,54 @@ def test_public_url_sets_what_follows_from_it(load: Load, project: Path) -> None
     assert settings.SECURE_SSL_REDIRECT is True
     assert settings.SECURE_HSTS_SECONDS == 31536000
     assert settings.SECURE_HSTS_INCLUDE_SUBDOMAINS is settings.SECURE_HSTS_PRELOAD is True
-    assert settings.ACCESS_TOKEN_COOKIE == "__Host-access_token"
+    assert cookies(settings) == (
+        {"__Host-access_token", "__Host-sessionid", "__Host-csrftoken"},
+        {"/"},
+    )
     assert not (project / ".secret_key").exists()
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_path_of_the_url_is_that_of_everything(load: Load, slash: str) -> None:
+    settings = load(PUBLIC_URL=f"https://example.com/a/auth{slash}", SECRET_KEY=KEY)
+    assert settings.PUBLIC_URL == settings.ISSUER == "https://example.com/a/auth"
+    assert settings.FORCE_SCRIPT_NAME == "/a/auth"
+    assert settings.STATIC_URL == "/a/auth/static/"
+    assert settings.ALLOWED_HOSTS == ["example.com"]
+    assert settings.CSRF_TRUSTED_ORIGINS == ["https://example.com"]
+    assert cookies(settings) == (
+        {"__Secure-access_token", "__Secure-sessionid", "__Secure-csrftoken"},
+        {"/a/auth"},
+    )
+
+
+def cookies(settings: ModuleType) -> tuple[set[str], set[str]]:
+    """Return the names of the cookies, and their paths."""
+    names = ("ACCESS_TOKEN_COOKIE", "SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME")
+    paths = ("SESSION_COOKIE_PATH", "CSRF_COOKIE_PATH")
+    return {getattr(settings, name) for name in names}, {getattr(settings, name) for name in paths}
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("https://Auth.Example.COM", ["auth.example.com"]),
+        ("https://auth.example.com:8443", ["auth.example.com"]),
+        ("https://[2001:DB8:0:0::1]:8443", ["[2001:db8:0:0::1]", "[2001:db8::1]"]),
+    ],
+)
+def test_host_is_allowed_as_programs_and_as_browsers_write_it(
+    load: Load, url: str, hosts: list[str]
+) -> None:
+    settings = load(PUBLIC_URL=url, SECRET_KEY=KEY)
+    assert hosts == settings.ALLOWED_HOSTS
+    assert [url] == settings.CSRF_TRUSTED_ORIGINS
+
+
+def test_issuer_may_end_in_a_slash(load: Load) -> None:
+    settings = load(**PUBLIC, ISSUER="https://auth.example.com/")
+    assert settings.ISSUER == "https://auth.example.com/"
+    assert settings.PUBLIC_URL == settings.JWT_AUDIENCE == "https://auth.example.com"
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,13 @@ class Counters:
         """Tell whether this is the first call for a counter in its window, in this process."""
         return self._reported.add([Counter(full.key, 1, limit=1, window=full.seconds)]) is None
 
+    def redis_answers(self) -> bool | None:
+        """Tell whether Redis answers; `None` if none is configured."""
+        if self._redis is None:
+            return None
+        self.find_full(())
+        return self._breaker.is_closed
+
     def _run(self, operation: Callable[[Store], Result]) -> Result:
         if self._redis and self._breaker.allows():
             try:

@@ -14,6 +14,8 @@ from time import monotonic
 
 from django.conf import settings
 
+from api import metrics
+
 MAX_PER_NETWORK = 2  # waiting requests
 MAX_FAILED_NETWORKS = 4096  # the oldest is dropped first
 FAILURE_MEMORY = 60.0  # seconds that a failure counts
@@ -82,6 +84,7 @@ class SlowHashQueue:
             last_failed.is_evicted = True
             self._changed.notify_all()
         self._waiting.append(request)
+        metrics.show_queue(len(self._waiting))
 
     def _call_next(self) -> None:
         """Give the turn to the next request: in order, but networks that failed come last.
@@ -91,6 +94,7 @@ class SlowHashQueue:
         if self._waiting:
             request = min(self._waiting, key=self._has_failed)
             self._waiting.remove(request)
+            metrics.show_queue(len(self._waiting))
             self._is_busy = request.is_called = True
             self._changed.notify_all()
 

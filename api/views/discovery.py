@@ -80,16 +80,16 @@ def metadata() -> dict[str, str | list[str]]:
     """Return the metadata of RFC 8414 §2."""
     methods = list(METHODS)
     return {
-        "issuer": settings.PUBLIC_URL,
-        "token_endpoint": settings.PUBLIC_URL + reverse("login"),
+        "issuer": settings.ISSUER,
+        "token_endpoint": settings.ORIGIN + reverse("login"),
         "token_endpoint_auth_methods_supported": methods,
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
-        "jwks_uri": settings.PUBLIC_URL + reverse("jwks"),
-        "registration_endpoint": settings.PUBLIC_URL + reverse("register"),
-        "introspection_endpoint": settings.PUBLIC_URL + reverse("introspect"),
+        "jwks_uri": settings.ORIGIN + reverse("jwks"),
+        "registration_endpoint": settings.ORIGIN + reverse("register"),
+        "introspection_endpoint": settings.ORIGIN + reverse("introspect"),
         "introspection_endpoint_auth_methods_supported": methods,
-        "revocation_endpoint": settings.PUBLIC_URL + reverse("revoke"),
+        "revocation_endpoint": settings.ORIGIN + reverse("revoke"),
         "revocation_endpoint_auth_methods_supported": methods,
     }
 

@@ -56,7 +56,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.validate_thread_sharing()
         self.close_if_health_check_failed()
         self.ensure_connection()
-        if self.in_atomic_block or is_instrumented(self):
+        is_traced = type(self.connection) is not sqlite3.Connection  # OpenTelemetry
+        if self.in_atomic_block or is_traced or is_instrumented(self):
             return fetch_by_cursor(self, sql, params)
         with self.wrap_database_errors:
             return read_rows(self.connection.execute(_named(sql, tuple(params)), params))

@@ -1,54 +1,25 @@
 """The nginx of `docs/deploy.md`, in front of the service."""
 
-import os
-import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from api.tests.support.docs import DOCS, blocks
 from api.tests.support.load import call, log_in
-from api.tests.support.needs import need
-from api.tests.support.server import Server, free_port
-
-TLS = ("listen 443 ssl;", "ssl_certificate /", "ssl_certificate_key /")
-FRAME = """
-daemon off; pid {directory}/nginx.pid; error_log stderr; worker_processes 1;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
-    {documented}
-}}
-"""
+from api.tests.support.nginx import Nginx, documented_config
+from api.tests.support.server import Server
 
 
 @pytest.fixture
 def front(server: Server) -> Iterator[Server]:
     """The service behind nginx, without TLS; its port is nginx's."""
-    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    need(nginx, "nginx")
-    (documented,) = blocks("nginx", (DOCS / "deploy.md").read_text())
-    port = free_port()
-    lines = [line for line in documented.splitlines() if not line.strip().startswith(TLS)]
-    documented = "\n".join(lines).replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
-    documented = documented.replace("server_name", f"listen 127.0.0.1:{port};\n    server_name")
-    config = server.directory / "nginx.conf"
-    config.write_text(FRAME.format(directory=server.directory, documented=documented))
+    config, _ = documented_config()
+    nginx = Nginx(directory=server.directory, config=config, behind=server.port)
     server.extra = {"TRUSTED_PROXIES": "1", "GRANIAN_BLOCKING_THREADS": "8"}
-    with server.running():
-        process = subprocess.Popen([str(nginx), "-c", str(config)])
-        try:
-            time.sleep(0.5)
-            yield Server(server.directory, server.database_url, port)
-        finally:
-            process.terminate()
-            process.wait(10)
+    with server.running(), nginx.running():
+        yield Server(server.directory, server.database_url, nginx.port)
 
 
 def test_caller_chooses_no_address(front: Server) -> None:

@@ -45,6 +45,7 @@ class Server:
     port: int = field(default_factory=free_port)
     extra: dict[str, str] = field(default_factory=dict)
     project: Path = PROJECT
+    path: str = ""  # of the public address
 
     @classmethod
     def with_copy(cls, directory: Path, database: Path) -> "Server":
@@ -54,7 +55,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://localhost:{self.port}"
+        return f"http://localhost:{self.port}{self.path}"
 
     @property
     def log(self) -> str:
@@ -149,11 +150,13 @@ class Server:
 
     def wait(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until the server answers."""
+        live = urllib.request.Request(f"http://localhost:{self.port}/livez")
+        live.add_header("X-Forwarded-Proto", "https")  # or a service for https redirects it
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             assert process.poll() is None, self.log
             try:
-                with urllib.request.urlopen(f"{self.url}/livez", timeout=2):
+                with urllib.request.urlopen(live, timeout=2):
                     return
             except OSError:
                 time.sleep(0.05)

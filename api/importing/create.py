@@ -1,0 +1,93 @@
+"""Create the clients of an import, a batch in each transaction."""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import islice
+
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
+from django.contrib.auth.models import Group, User
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from api.credentials import is_scope
+from api.foreign_hashes import UnreadableHashError, to_django
+from api.importing.rows import Refusal, RefusedError, Row
+from api.models import Client
+
+BATCH = 1000  # rows
+TAKEN = "The client id is taken."
+
+
+def create(rows: Iterable[Row], *, is_dry_run: bool = False) -> Iterator[Row | Refusal]:
+    """Create clients, and yield what became of each: the row, or why it was refused.
+
+    A user with the same name is left as it is, so an interrupted import can be run again.
+    """
+    seen: set[str] = set()
+    remaining = iter(rows)
+    while batch := list(islice(remaining, BATCH)):
+        taken = _taken(batch)
+        clients: list[tuple[Client, Row]] = []
+        for row in batch:
+            try:
+                if row.client_id in taken:
+                    raise RefusedError(TAKEN)
+                if row.client_id in seen:
+                    raise RefusedError("The client id appears twice in the file.")
+                clients.append((_build(row, is_dry_run=is_dry_run), row))
+            except RefusedError as error:
+                yield Refusal(row.client_id, str(error))
+            else:
+                seen.add(row.client_id)
+        if not is_dry_run:
+            _save(clients)
+        yield from (row for _, row in clients)
+
+
+def _taken(batch: list[Row]) -> set[str]:
+    names = [row.client_id for row in batch]
+    return set(User.objects.filter(username__in=names).values_list("username", flat=True))
+
+
+def _build(row: Row, *, is_dry_run: bool) -> Client:
+    """Return the client of a row, not yet saved. Raises `RefusedError`."""
+    if bool(row.secret) == bool(row.hash):
+        raise RefusedError("It needs a secret, or the hash of one.")
+    if not all(map(_can_be_scope, row.scopes)):
+        raise RefusedError("One of its scopes cannot be one (RFC 6749 §3.3).")
+    try:
+        if row.hash:
+            password = to_django(row.hash)
+        else:
+            password = UNUSABLE_PASSWORD_PREFIX if is_dry_run else make_password(row.secret)
+        client = Client(
+            username=row.client_id, first_name=row.name, is_active=row.is_active, password=password
+        )
+        client.clean_fields()
+    except UnreadableHashError as error:
+        raise RefusedError(str(error)) from None
+    except ValidationError as error:
+        raise RefusedError(" ".join(error.messages)) from None
+    return client
+
+
+@lru_cache(maxsize=1024)
+def _can_be_scope(name: str) -> bool:
+    try:
+        Group(name=name).clean_fields()
+    except ValidationError:
+        return False
+    return is_scope(name)
+
+
+def _save(clients: list[tuple[Client, Row]]) -> None:
+    membership = Client.groups.through
+    with transaction.atomic():
+        names = {scope for _, row in clients for scope in row.scopes}
+        groups = {name: Group.objects.get_or_create(name=name)[0].pk for name in names}
+        Client.objects.bulk_create([client for client, _ in clients])
+        membership.objects.bulk_create(
+            membership(user_id=client.pk, group_id=groups[scope])
+            for client, row in clients
+            for scope in set(row.scopes)
+        )

@@ -1,0 +1,27 @@
+"""What a file says of one client."""
+
+from dataclasses import dataclass
+
+
+class RefusedError(ValueError):
+    """A client cannot be imported. The message says why, without its secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A client to create. It has a `secret` or the `hash` of one, not both."""
+
+    client_id: str
+    name: str = ""
+    scopes: tuple[str, ...] = ()
+    is_active: bool = True
+    secret: str = ""
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A client that is not imported, and why."""
+
+    client_id: str
+    reason: str

@@ -1,0 +1,82 @@
+"""The real Prometheus logs in here and reads the figures of all workers."""
+
+import json
+import os
+import shutil
+import signal
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from api.hashers import generate_secret
+from api.tests.support.load import call, log_in
+from api.tests.support.needs import need
+from api.tests.support.server import GRANIAN, Server
+from api.tests.support.services import Neighbour, children, eventually
+
+CONFIG = """
+global:
+  scrape_interval: 200ms
+  scrape_timeout: 200ms
+scrape_configs:
+  - job_name: authdemo
+    oauth2:
+      client_id: {client_id}
+      client_secret: {client_secret}
+      token_url: {url}/login
+    static_configs:
+      - targets: ["localhost:{port}"]
+"""
+
+
+@dataclass(kw_only=True)
+class Prometheus(Neighbour):
+    directory: Path
+
+    def command(self) -> list[str]:
+        address = f"--web.listen-address=127.0.0.1:{self.port}"
+        data = f"--storage.tsdb.path={self.directory / 'data'}"
+        return ["prometheus", f"--config.file={self.directory / 'prometheus.yml'}", address, data]
+
+    def query(self, expression: str) -> float | None:
+        """Return the value of an expression, or `None` if it has none yet."""
+        query = urllib.parse.urlencode({"query": expression})
+        url = f"http://127.0.0.1:{self.port}/api/v1/query?{query}"
+        with urllib.request.urlopen(url, timeout=5) as response:
+            found: list[dict[str, Any]] = json.load(response)["data"]["result"]
+        return float(found[0]["value"][1]) if found else None
+
+
+def test_prometheus_logs_in_and_adds_up_what_two_workers_count(
+    server: Server, tmp_path: Path
+) -> None:
+    need(shutil.which("prometheus"), "prometheus")
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    server.extra = {"PROMETHEUS_MULTIPROC_DIR": str(figures)}
+    scraper = json.loads(server.manage("createclient", "prometheus", "--scope", "metrics"))
+    prometheus = Prometheus(directory=tmp_path)
+    config = CONFIG.format(**scraper, url=server.url, port=server.port)
+    (tmp_path / "prometheus.yml").write_text(config)
+    calls = 'sum(authdemo_http_request_duration_seconds_count{route="/public"})'
+    failures = 'sum(authdemo_authentications_total{outcome="failure"})'
+    workers = (*GRANIAN, "--port", str(server.port), "--workers", "2", "--respawn-failed-workers")
+    with server.running(workers) as process:
+        for _ in range(40):
+            assert call(server, "/public").status == 200
+        for _ in range(3):
+            assert log_in(server, "prometheus", generate_secret()).status == 401
+        counters = figures.glob("histogram_*.db")
+        assert len(list(counters)) == 2, "both workers have counted"
+        prometheus.start()
+        try:
+            eventually(lambda: prometheus.query(calls) == 40, 30)
+            assert prometheus.query(failures) == 3
+            assert prometheus.query("min(authdemo_database_up)") == 1
+            os.kill(children(process.pid)[-1], signal.SIGKILL)
+            assert call(server, "/public").status == 200
+            eventually(lambda: prometheus.query(calls) == 41, 30)  # nothing counted is lost
+        finally:
+            prometheus.stop()

@@ -1,0 +1,305 @@
+"""Clients that move in: the files of other login services, and their hashes."""
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.core.management import CommandError, call_command
+from rest_framework.test import APIClient
+
+from api.clients import create_client
+from api.foreign_hashes import UnreadableHashError, to_django
+from api.hashers import GeneratedSecretHasher, generate_secret
+from api.models import Client
+
+SECRET = "s3cret of ünicode"
+HASH = make_password(SECRET, hasher="pbkdf2_sha256")
+# Hydra writes PBKDF2 as PHC does; passlib's spelling is another.
+PHC_PBKDF2 = (
+    "$pbkdf2-sha256$i=1000,l=32$/x8jRGiNsTYGIATgfI8RIg$02zG9UXJUBi9pWA6AT/+DS+JLMR/OMrq3ihlvcnKUds"
+)
+HASHES = {
+    "django-pbkdf2-sha256": HASH,
+    "django-pbkdf2-sha1": make_password(SECRET, hasher="pbkdf2_sha1"),
+    "django-scrypt": make_password(SECRET, hasher="scrypt"),
+    "django-bcrypt": make_password(SECRET, hasher="bcrypt"),
+    "django-bcrypt-sha256": make_password(SECRET, hasher="bcrypt_sha256"),
+    # passlib 1.7.4 made these.
+    "passlib-pbkdf2-sha1": "$pbkdf2$1000$HeP8v1fq/V8rhTAmJEQIoQ$RYF0Qyi2JA1eQBKiQTSn2c4XtgY",
+    "passlib-pbkdf2-sha256": "$pbkdf2-sha256$1000$/x8jRGiNsTYGIATgfI8RIg$02zG9UXJUBi9pWA6A"
+    "T/.DS.JLMR/OMrq3ihlvcnKUds",
+    "passlib-pbkdf2-sha512": "$pbkdf2-sha512$600000$NwZgjJGytvY.h1DKufdeyw$yRZhWPeMozH8H.u"
+    "aVWsxAI/hA1WqNo.HmbVqLDf1iJkGeL3OGPcS.XRFUI92u2OqdpmerALHapZQ5IBds0D3ZA",
+    "passlib-scrypt": "$scrypt$ln=10,r=8,p=1$bS3lHKOU8h7DmBNCKOX835vzXuvdm/Oe0xpDqJ"
+    "USImQ$jkKoADeyjkk6fyT3MQzBxHNM9MmJ2nA2pDNc0uxnPDY",
+    "passlib-argon2i": "$argon2i$v=19$m=8192,t=3,p=4$2xujdA5BKGVMKaUU4ry3tg$MmzKhDyY"
+    "xgfcPBSyTjTHtkkScSQU+/oOqLP+A4mzCZM",
+    "phc-pbkdf2-sha256": PHC_PBKDF2,
+    "bcrypt-2a": "$2a" + make_password(SECRET, hasher="bcrypt").partition("$$2b")[2],
+    "bcrypt-2y": "$2y" + make_password(SECRET, hasher="bcrypt").partition("$$2b")[2],
+}
+
+
+@pytest.fixture
+def import_text(
+    db: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[dict[str, int], str]]:
+    """Return a function that imports a text and returns the counts, and what was refused."""
+
+    def run(text: str, *options: str) -> tuple[dict[str, int], str]:
+        file, out, err = tmp_path / "clients", StringIO(), StringIO()
+        file.write_text(text)
+        try:
+            call_command("importclients", str(file), *options, stdout=out, stderr=err)
+        except CommandError as error:
+            err.write(str(error))
+        return json.loads(out.getvalue() or "{}"), err.getvalue()
+
+    return run
+
+
+Import = Callable[..., tuple[dict[str, int], str]]
+
+
+def log_in(http: APIClient, client_id: str, secret: str) -> Any:
+    return http.post("/login", {"client_id": client_id, "client_secret": secret}, format="json")
+
+
+@pytest.mark.parametrize("encoded", HASHES.values(), ids=HASHES)
+def test_hash_is_taken_over_and_upgraded_at_the_first_login(
+    http: APIClient, import_text: Import, encoded: str
+) -> None:
+    line = json.dumps({"client_id": "moved", "client_secret_hash": encoded})
+    assert import_text(line) == ({"created": 1, "existing": 0, "refused": 0}, "")
+    assert log_in(http, "moved", "wrong").status_code == 401
+    assert log_in(http, "moved", SECRET).status_code == 200
+    assert Client.objects.get().password.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
+    assert log_in(http, "moved", SECRET).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("encoded", "reason"),
+    [
+        pytest.param("md5$salt$0123456789abcdef", "The hash is of an unknown kind.", id="md5"),
+        pytest.param("plain", "The hash is of an unknown kind.", id="no hash"),
+        pytest.param("pbkdf2_sha256$x", "The pbkdf2_sha256 hash is malformed.", id="cut off"),
+        pytest.param(
+            "$pbkdf2-sha256$99999999$c2FsdA$" + 43 * "A",
+            "The hash has too many iterations.",
+            id="slow PBKDF2",
+        ),
+        pytest.param(
+            "$scrypt$ln=30,r=8,p=1$c2FsdA$" + 43 * "A",
+            "A check of the hash would take too much memory.",
+            id="large scrypt",
+        ),
+        pytest.param(
+            "$argon2id$v=19$m=9999999,t=1,p=1$c2FsdHNhbHQ$" + 43 * "A",
+            "A check of the hash would take too much memory.",
+            id="large Argon2",
+        ),
+        pytest.param(
+            "$2b$31$" + 53 * "a", "A check of the hash would take too long.", id="slow bcrypt"
+        ),
+        pytest.param("$pbkdf2-sha256$1000$c2FsdA$A", "The hash is not in base64.", id="base64"),
+        pytest.param("$pbkdf2-sha256$1000$c2FsdA$AAAA", "The hash is too short.", id="short"),
+        pytest.param(
+            f"argon2$argon2id$v=19$m=8,t=1,p=1${100 * 'a'}$a",
+            "The hash has more than 128 characters.",
+            id="long",
+        ),
+    ],
+)
+def test_hash_that_cannot_be_checked_is_refused(encoded: str, reason: str) -> None:
+    with pytest.raises(UnreadableHashError, match=f"^{reason}$"):
+        to_django(encoded)
+
+
+REALM = {
+    "realm": "demo",
+    "clients": [
+        {
+            "clientId": "billing",
+            "name": "Billing",
+            "secret": SECRET,
+            "enabled": False,
+            "serviceAccountsEnabled": True,
+            "defaultClientScopes": ["roles", "read"],
+            "optionalClientScopes": ["write", "offline_access"],
+        },
+        {"clientId": "account-console", "publicClient": True},
+        {"clientId": "web", "secret": SECRET, "serviceAccountsEnabled": False},
+        {"clientId": "masked", "secret": "**********", "serviceAccountsEnabled": True},
+    ],
+}
+USERS = [
+    {"model": "auth.group", "pk": 7, "fields": {"name": "read", "permissions": []}},
+    *(
+        {
+            "model": "auth.user",
+            "pk": pk,
+            "fields": {
+                "username": name,
+                "first_name": "Billing",
+                "last_name": "",
+                "password": HASH,
+                "is_active": False,
+                "is_staff": name == "boss",
+                "is_superuser": False,
+                "groups": groups,
+            },
+        }
+        for pk, (name, groups) in enumerate(
+            [("billing", [7, ["write"]]), ("boss", []), ("lost", [8])], 1
+        )
+    ),
+]
+HYDRA = {
+    "items": [
+        {
+            "client_id": "billing",
+            "client_name": "Billing",
+            "client_secret": PHC_PBKDF2,
+            "scope": "read write",
+            "grant_types": ["client_credentials"],
+        },
+        {"client_id": "web", "client_secret": SECRET, "grant_types": ["authorization_code"]},
+        {"client_id": "empty", "grant_types": ["client_credentials"]},
+    ]
+}
+CSV = (
+    "client_id,client_name,scope,active,client_secret,client_secret_hash\n"
+    f'billing,Billing,read write,false,"{SECRET}",\n'
+    "none,,,,,\n"
+    f"both,,,,{SECRET},{HASH}\n"
+    f"scope,,umlaut-ä,,{SECRET},\n"
+    f"billing,,,,{SECRET},\n"
+)
+NEEDS_ONE = "It needs a secret, or the hash of one."
+
+
+@pytest.mark.parametrize(
+    ("text", "refused", "is_active"),
+    [
+        pytest.param(
+            json.dumps(REALM),
+            {
+                "account-console": "It is a public client, which has no secret.",
+                "web": "It does not use the client credentials grant.",
+                "masked": "Its secret is masked; export the realm on the server.",
+            },
+            False,
+            id="Keycloak",
+        ),
+        pytest.param(
+            json.dumps(USERS),
+            {
+                "boss": "It is staff, not a client.",
+                "lost": "Its groups are missing; dump auth.group too.",
+            },
+            False,
+            id="Django",
+        ),
+        pytest.param(
+            json.dumps(HYDRA),
+            {"web": "Its grant types lack client_credentials.", "empty": NEEDS_ONE},
+            True,
+            id="Hydra",
+        ),
+        pytest.param(
+            CSV,
+            {
+                "none": NEEDS_ONE,
+                "both": NEEDS_ONE,
+                "scope": "One of its scopes cannot be one (RFC 6749 §3.3).",
+                "billing": "The client id appears twice in the file.",
+            },
+            False,
+            id="CSV",
+        ),
+    ],
+)
+def test_file_of_another_service_is_read(
+    http: APIClient, import_text: Import, text: str, refused: dict[str, str], is_active: bool
+) -> None:
+    counts, report = import_text(text)
+    assert counts == {"created": 1, "existing": 0, "refused": len(refused)}
+    assert report.splitlines() == [
+        *(f"{client_id!r}: {reason}" for client_id, reason in refused.items()),
+        f"{len(refused)} clients were refused; see above.",
+    ]
+    client = Client.objects.get()
+    scopes = sorted(client.groups.values_list("name", flat=True))
+    assert (client.username, client.first_name, client.is_active, scopes) == (
+        "billing",
+        "Billing",
+        is_active,
+        ["read", "write"],
+    )
+    Client.objects.update(is_active=True)
+    assert log_in(http, "billing", SECRET).json()["scope"] == "read write"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param('{"client_id": "a"}\n{"client', "Line 2 is not JSON.", id="JSON"),
+        pytest.param(
+            "id,secret\na,b\n",
+            "The first line must name columns among active, client_id, client_name, "
+            "client_secret, client_secret_hash, scope.",
+            id="CSV",
+        ),
+        pytest.param(
+            "",
+            "The first line must name columns among active, client_id, client_name, "
+            "client_secret, client_secret_hash, scope.",
+            id="empty",
+        ),
+    ],
+)
+def test_file_that_cannot_be_read_changes_nothing(
+    import_text: Import, text: str, reason: str
+) -> None:
+    assert import_text(text) == ({}, f"The file cannot be read: {reason}")
+    assert not Client.objects.exists()
+
+
+def test_import_can_be_run_again_and_tried_before(import_text: Import) -> None:
+    lines = "".join(
+        json.dumps({"client_id": f"client-{n}", "client_secret": generate_secret()}) + "\n"
+        for n in range(3)
+    )
+    create_client("client-1")
+    expected = {"created": 2, "existing": 1, "refused": 0}
+    assert import_text(lines, "--dry-run") == (expected, "")
+    assert Client.objects.count() == 1
+    assert import_text(lines) == (expected, "")
+    assert import_text(lines) == ({"created": 0, "existing": 3, "refused": 0}, "")
+    stored = Client.objects.get(username="client-0").password
+    assert stored.startswith(GeneratedSecretHasher.algorithm)
+
+
+def stored_clients() -> list[dict[str, Any]]:
+    columns = ("username", "first_name", "is_active", "password")
+    return list(Client.objects.order_by("pk").values(*columns))
+
+
+def test_export_gives_everything_back(
+    http: APIClient, import_text: Import, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, secret = create_client("billing", name="Billing", scopes=["write", "read"])
+    create_client("chosen", secret=SECRET)
+    Client.objects.filter(username="chosen").update(is_active=False)
+    out = StringIO()
+    call_command("exportclients", stdout=out)
+    assert secret not in out.getvalue()
+    before = stored_clients()
+    Client.objects.all().delete()
+    assert import_text(out.getvalue()) == ({"created": 2, "existing": 0, "refused": 0}, "")
+    assert stored_clients() == before
+    assert log_in(http, "billing", secret).json()["scope"] == "read write"
