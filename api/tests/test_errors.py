@@ -303,6 +303,15 @@ def test_other_paths_are_404(http: APIClient, path: str) -> None:
     assert_error(http.get(path), 404, "invalid_request", "There is nothing at this path.")
 
 
+@pytest.mark.parametrize("path", ["//a", "//admin/login/", "//static/api/pages.css", "/trials//"])
+@pytest.mark.urls(__name__)
+def test_path_that_is_no_endpoint_without_its_slashes_either_is_404(
+    http: APIClient, path: str
+) -> None:
+    response = http.generic("GET", "/", PATH_INFO=path)
+    assert_error(response, 404, "invalid_request", "There is nothing at this path.")
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
     ("path", "right"),

@@ -38,6 +38,11 @@ def test_old_browser_that_names_only_the_origin_is_refused_too(
     assert_error(response, 403, "access_denied", REFUSED)
 
 
+def test_word_of_the_browser_counts_more_than_the_origin(http: APIClient, db: None) -> None:
+    headers = {"Origin": "http://testserver", "Sec-Fetch-Site": "cross-site"}
+    assert_error(http.post("/login", WRONG, headers=headers), 403, "access_denied", REFUSED)
+
+
 @pytest.mark.parametrize("origin", ["http://testserver", "http://localhost:8000"])
 def test_old_browser_is_served_on_our_own_page(
     http: APIClient, credentials: dict[str, str], origin: str
