@@ -124,6 +124,21 @@ def check_shared_counters(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@register(Tags.security, deploy=True)
+def check_trusted_proxies(**_kwargs: Any) -> list[CheckMessage]:
+    if settings.TRUSTED_PROXIES or not settings.SECURE_SSL_REDIRECT:
+        return []
+    return [
+        Warning(
+            "PUBLIC_URL is https and TRUSTED_PROXIES is 0: behind a proxy that speaks TLS, every "
+            "request is redirected for ever, and all callers share one rate limit.",
+            hint="Set TRUSTED_PROXIES to the number of proxies in front. 0 is right only if the "
+            "server itself speaks TLS.",
+            id="api.W010",
+        )
+    ]
+
+
 @register(Tags.security)
 def check_shared_metrics(**_kwargs: Any) -> list[CheckMessage]:
     if settings.WORKERS < 2 or settings.METRICS_DIRECTORY:

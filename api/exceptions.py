@@ -22,10 +22,11 @@ from rest_framework.response import Response
 
 from api.client_authentication.base import MalformedProofError, MissingProofError
 from api.credentials import BadCredentialsError, ScopeNotGrantedError
-from api.health import NotMigratedError
+from api.health import DrainingError, NotMigratedError
 from api.keys import NoSigningKeyError
 from api.negotiation import OTHER_MEDIA_TYPE, UnsupportedBodyError, is_from_our_page
 from api.parameters import ParameterError, UnsupportedGrantTypeError
+from api.throttling.address import UnusableAddressError
 from api.throttling.guard import TooManyFailuresError
 from api.throttling.slow_hashes import QueueFullError
 from api.tokens import NotOwnTokenError
@@ -174,8 +175,8 @@ class Unavailable(APIError):
     default_code = "temporarily_unavailable"
     default_detail = "The service is temporarily unavailable; try again shortly."
 
-    def __init__(self) -> None:
-        super().__init__(headers={"Retry-After": str(RETRY_AFTER)})
+    def __init__(self, description: str | None = None) -> None:
+        super().__init__(description, headers={"Retry-After": str(RETRY_AFTER)})
 
 
 class ServerError(APIError):
@@ -208,6 +209,8 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     MissingProofError: lambda error: InvalidClient(str(error)),
     NotOwnTokenError: lambda _: UnauthorizedClient(),
     UnsupportedBodyError: lambda error: UnsupportedBody(str(error)),
+    UnusableAddressError: lambda error: InvalidRequest(str(error)),
+    DrainingError: lambda error: Unavailable(str(error)),
     UnsupportedGrantTypeError: lambda error: UnsupportedGrantType(str(error)),
     ScopeNotGrantedError: lambda _: InvalidScope(),
     Http404: lambda _: NotFound(),

@@ -1,4 +1,4 @@
-"""Sanitise what Django mishandles: charsets, cookies, chunked bodies, huge lengths.
+"""Sanitise what Django mishandles: charsets, cookies, schemes, chunked bodies, huge lengths.
 
 Django reads a request, its query too, with any codec that the caller names, even rot13. Python
 searches its files for a name that it does not know, and remembers the name for ever. A name can be
@@ -25,6 +25,8 @@ def sanitise(environ: dict[str, Any]) -> None:
     if "\\" in (cookie := environ.get("HTTP_COOKIE", "")):
         # RFC 6265 allows none. Python before 3.11.10 takes time with their square: 100 kB, 22 s.
         environ["HTTP_COOKIE"] = cookie.replace("\\", "")
+    if scheme := environ.get("HTTP_X_FORWARDED_PROTO"):
+        environ["HTTP_X_FORWARDED_PROTO"] = scheme.lower()  # Django compares it as it is
     for name in ("HTTP_ORIGIN", "HTTP_REFERER"):
         if len(url := environ.get(name, "")) > MAX_ORIGIN:
             environ[name] = url[:MAX_ORIGIN]  # Python keeps the last 128 that Django has parsed

@@ -149,7 +149,24 @@ if ":" in host:  # a browser writes an IPv6 address in its shortest form
 if IS_LOCAL:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
 
+
+def further_hosts() -> list[str]:
+    """Read `ALLOWED_HOSTS`: names or addresses without ports. No patterns, such as `*`."""
+    hosts = [text.strip().lower() for text in env.list("ALLOWED_HOSTS", default=[])]
+    for text in hosts:
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", text):
+            raise ImproperlyConfigured(
+                "ALLOWED_HOSTS must be names or addresses with commas between them, such as "
+                f"'auth.internal,[2001:db8::7]', not {text!r}."
+            )
+    return hosts
+
+
+ALLOWED_HOSTS += further_hosts()
+HEALTH_CHECKS = ("livez", "readyz")  # answer any Host, and http too
 TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
+# How long `/readyz` answers 503 before `manage.py serve` stops. Nothing local listens to it.
+DRAIN_SECONDS = number("DRAIN_SECONDS", 0 if IS_LOCAL else 10)
 
 # Secrets
 
@@ -211,6 +228,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
+    "authdemo.middleware.explain_redirects",
     "authdemo.middleware.count_requests",
     "authdemo.middleware.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
@@ -350,9 +368,10 @@ FAILED_LOGINS_PER_CLIENT = rate("FAILED_LOGINS_PER_CLIENT", "10/minute")
 FAILED_LOGINS_PER_ADDRESS = rate("FAILED_LOGINS_PER_ADDRESS", "100/minute")
 REGISTRATIONS_PER_ADDRESS = rate("REGISTRATIONS_PER_ADDRESS", "10/minute")
 REDIS_URL = redis_url()
-# At most a quarter of a process's threads wait for a slow hash. Granian also reads the variable.
-SLOW_HASH_QUEUE = max(1, number("GRANIAN_BLOCKING_THREADS", 8) // 4)
-WORKERS = number("GRANIAN_WORKERS", 1)  # for a system check; Granian also reads it
+# Granian also reads these two variables.
+THREADS = number("GRANIAN_BLOCKING_THREADS", 8)
+WORKERS = number("GRANIAN_WORKERS", 1)
+SLOW_HASH_QUEUE = max(1, THREADS // 4)  # at most a quarter of the threads wait for a slow hash
 
 # Metrics
 
@@ -412,6 +431,7 @@ CORS_ALLOWED_ORIGINS = [  # their pages may call the API, without cookies
 CORS_URLS_REGEX = r"^/(?!admin/)" if CORS_ALLOWED_ORIGINS else r"^/\.well-known/"
 CORS_EXPOSE_HEADERS = ["Retry-After", "WWW-Authenticate"]
 SECURE_SSL_REDIRECT = IS_HTTPS
+SECURE_REDIRECT_EXEMPT = [f"^{re.escape(f'{path}/'[1:])}({'|'.join(HEALTH_CHECKS)})$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0
 # On an apex domain it covers all subdomains. If it is off, `check --deploy` warns.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = (

@@ -17,9 +17,14 @@ from api.models import SigningKey
 from api.tests.support.server import PROJECT
 
 
-def ids(databases: list[str] | None = None, tags: Sequence[str] = (Tags.security,)) -> list[str]:
+def ids(
+    databases: list[str] | None = None,
+    tags: Sequence[str] = (Tags.security,),
+    *,
+    deploy: bool = False,
+) -> list[str]:
     tags = [Tags.database] if databases else tags
-    messages = run_checks(tags=tags, databases=databases)
+    messages = run_checks(tags=tags, databases=databases, include_deployment_checks=deploy)
     own = [message for message in messages if str(message.id).startswith("api.")]
     assert all(message.hint for message in own)
     return [str(message.id) for message in own]
@@ -113,6 +118,18 @@ def test_workers_that_count_by_themselves(
     assert ids() == expected
 
 
+@pytest.mark.parametrize(
+    ("is_https", "proxies", "expected"),
+    [(True, 0, ["api.W010"]), (True, 1, []), (False, 0, [])],
+)
+def test_https_without_a_trusted_proxy(
+    settings: Settings, is_https: bool, proxies: int, expected: list[str]
+) -> None:
+    settings.SECURE_SSL_REDIRECT, settings.TRUSTED_PROXIES = is_https, proxies
+    assert ids(deploy=True) == expected
+    assert ids() == []
+
+
 def test_no_signing_key(db: None) -> None:
     SigningKey.objects.all().delete()
     keys.forget()
@@ -143,6 +160,7 @@ def test_public_settings_pass_the_deployment_checks() -> None:
         "PATH": os.environ["PATH"],
         "PUBLIC_URL": "https://auth.example.com",
         "SECRET_KEY": "a secret key for the checks that tests make, of 50 and more",
+        "TRUSTED_PROXIES": "1",
     }
     done = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],

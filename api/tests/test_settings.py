@@ -121,12 +121,20 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
             for key in ("short", "x" * 60, "django-insecure-" + KEY)
         ],
         refused({"SECRET_KEY": "short"}, WEAK.format("SECRET_KEY")),
+        *[
+            refused(
+                {"ALLOWED_HOSTS": f"auth.internal,{host}"},
+                "ALLOWED_HOSTS must be names or addresses with commas between them, such as "
+                f"'auth.internal,[2001:db8::7]', not {host!r}.",
+            )
+            for host in ("*", ".example.com", "auth.internal:8000", "https://a.example", "a b")
+        ],
         refused({"SECRET_KEY_FALLBACKS": f"{KEY},short"}, WEAK.format("SECRET_KEY_FALLBACKS")),
         refused({"DEBUG": "maybe"}, "DEBUG must be true or false, not 'maybe'."),
         refused({**PUBLIC, "DEBUG": "true"}, "DEBUG must be off when PUBLIC_URL is public."),
         *[
             refused({name: value}, f"{name} must be a number, 0 or more, not {value!r}.")
-            for name in ("TRUSTED_PROXIES", "GRANIAN_WORKERS")
+            for name in ("TRUSTED_PROXIES", "GRANIAN_WORKERS", "DRAIN_SECONDS")
             for value in ("-1", "one", "1.5", "")
         ],
         *[
@@ -249,6 +257,26 @@ def test_public_url_sets_what_follows_from_it(load: Load, project: Path) -> None
         {"/"},
     )
     assert not (project / ".secret_key").exists()
+
+
+def test_further_hosts_stand_beside_the_public_one(load: Load) -> None:
+    hosts = "Auth.internal, 10.0.0.7 ,[2001:db8::7]"
+    settings = load(**PUBLIC, ALLOWED_HOSTS=hosts)
+    named = "auth.example.com auth.internal 10.0.0.7 [2001:db8::7]"
+    assert " ".join(settings.ALLOWED_HOSTS) == named
+    assert settings.CSRF_TRUSTED_ORIGINS == ["https://auth.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "seconds"),
+    [({}, 0), (PUBLIC, 10), (PUBLIC | {"DRAIN_SECONDS": "30"}, 30)],
+    ids=["local", "public", "set"],
+)
+def test_public_service_drains_before_it_stops(
+    load: Load, variables: dict[str, str], seconds: int
+) -> None:
+    found = load(**variables).DRAIN_SECONDS
+    assert found == seconds
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
