@@ -39,6 +39,10 @@ _jws = jwt.PyJWS()
 _encoder = json.JSONEncoder(separators=(",", ":"))
 
 
+class NotOwnTokenError(Exception):
+    """The client asked to revoke a token of another client."""
+
+
 class TokenTooLongError(Exception):
     """The token would be longer than we accept, because it names too many scopes."""
 
@@ -306,14 +310,14 @@ def public_claims(token: AccessToken) -> dict[str, Any]:
 def revoke(text: str, login: Login) -> None:
     """Revoke a client's own token, in every process from the next request on (RFC 7009 §2.1).
 
-    Ignore a token that is not good or belongs to another client.
+    Ignore a token that is not good. Raises `NotOwnTokenError` for that of another client.
     """
     try:
         token = read(text)
     except TokenError:
         return
     if token["sub"] != login.client_id:
-        return
+        raise NotOwnTokenError
     expires_at = datetime.fromtimestamp(token["exp"], UTC)
     RevokedToken.objects.get_or_create(jti=token["jti"], defaults={"expires_at": expires_at})
     then = datetime.now(UTC) - keys.LEEWAY  # by then expired on machines with a slow clock too

@@ -84,6 +84,20 @@ def number(name: str, default: int) -> int:
     return int(value)
 
 
+def check_origin(name: str, origin: str) -> str:
+    """Refuse what browsers never send as `Origin`, and http that crosses a network."""
+    form = (
+        r"https://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?!:443$)(:[1-9][0-9]{0,4})?"
+        r"|http://(localhost|127\.0\.0\.1|\[::1\])(?!:80$)(:[1-9][0-9]{0,4})?"
+    )
+    if not re.fullmatch(form, origin):
+        raise ImproperlyConfigured(
+            f"{name} must be origins such as 'https://app.example.com', separated by commas, "
+            f"not {origin!r}. Only this machine may be http."
+        )
+    return origin
+
+
 # Where the service lives
 
 PUBLIC_URL = env.str("PUBLIC_URL", "http://localhost:8000").rstrip("/")
@@ -217,6 +231,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -229,6 +244,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "authdemo.middleware.require_known_host",
+    "authdemo.middleware.CorsMiddleware",
     "api.browser.refuse_other_sites",
     "authdemo.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -443,8 +459,13 @@ SESSION_COOKIE_NAME = f"{cookie_prefix}sessionid"
 CSRF_COOKIE_NAME = f"{cookie_prefix}csrftoken"
 ACCESS_TOKEN_COOKIE = f"{cookie_prefix}access_token"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # cookies lack the path
-CSRF_FAILURE_VIEW = "api.exceptions.csrf_refused"
+CSRF_FAILURE_VIEW = "api.handlers.csrf_refused"
 CSRF_TRUSTED_ORIGINS = [ORIGIN]
+CORS_ALLOWED_ORIGINS = [  # their pages may call the API, without cookies
+    check_origin("CORS_ORIGINS", origin.strip()) for origin in env.list("CORS_ORIGINS", default=[])
+]
+CORS_URLS_REGEX = r"^/(?!admin/)" if CORS_ALLOWED_ORIGINS else r"^/\.well-known/"
+CORS_EXPOSE_HEADERS = ["Retry-After", "WWW-Authenticate"]
 SECURE_SSL_REDIRECT = IS_HTTPS
 SECURE_REDIRECT_EXEMPT = [f"^{re.escape(f'{path}/'[1:])}({'|'.join(HEALTH_CHECKS)})$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0

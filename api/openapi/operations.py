@@ -33,6 +33,7 @@ from api.exceptions import (
     NotFound,
     SlowDown,
     Unavailable,
+    UnsupportedBody,
     body,
     translate,
 )
@@ -42,8 +43,8 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 ANY_JSON = {"type": ["object", "array"]}
 NO_STORE = "no-store"
-HEADERS = {"Retry-After": "integer", "WWW-Authenticate": "string"}
-OF_A_BODY = (exceptions.ParseError(), BodyTooLarge(), exceptions.UnsupportedMediaType(""))
+HEADERS = {"Accept-Encoding": "string", "Retry-After": "integer", "WWW-Authenticate": "string"}
+OF_A_BODY = (exceptions.ParseError(), BodyTooLarge(), UnsupportedBody())
 OF_A_CLIENT = (
     InvalidClient(),
     InvalidRequest("client_id is required."),

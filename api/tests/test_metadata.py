@@ -49,6 +49,14 @@ def test_metadata_is_whole(metadata: dict[str, Any]) -> None:
     }
 
 
+def test_openid_connects_address_has_the_same_document(
+    http: APIClient, metadata: dict[str, Any]
+) -> None:
+    response = http.get("/.well-known/openid-configuration")
+    assert response["Content-Type"] == "application/json"
+    assert response.json() == metadata
+
+
 def test_metadata_of_this_service_as_an_api_is_whole(http: APIClient) -> None:
     response = http.get("/.well-known/oauth-protected-resource")
     assert response["Content-Type"] == "application/json"

@@ -48,12 +48,16 @@ class RootView(APIView):
         return Response({name: reverse(name, request=request) for name in names})
 
 
+class JWKSetRenderer(JSONRenderer):
+    media_type = "application/jwk-set+json"  # RFC 7517 §8.5.2
+
+
 class JWKSView(APIView):
     """The public keys that verify our tokens (RFC 7517 §5)."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes = (JSONRenderer, JWKSetRenderer)
 
     @Describe(returns="JWKSet", errors=(Unavailable(),), cache_control=jwks_cache_control())
     def get(self, request: Request) -> Response:

@@ -13,11 +13,12 @@ from api.browser import enforce_csrf, fits_cookie, forget_token, remember_token
 from api.exceptions import (
     InvalidScope,
     InvalidTarget,
+    UnauthorizedClient,
     UnsupportedGrantType,
     UnsupportedResponseType,
 )
 from api.openapi.operations import Describe
-from api.parsers import JSONParser
+from api.parsers import is_json
 from api.renderers import SignInPage, TokenRequestPage, is_page, local_path
 from api.views.base import ClientView
 
@@ -40,9 +41,7 @@ class LoginView(ClientView):
         errors=(UnsupportedGrantType(), InvalidScope(), InvalidTarget()),
     )
     def post(self, request: Request) -> HttpResponseBase:
-        media_type = request.content_type.partition(";")[0].strip().lower()
-        is_json = media_type == JSONParser.media_type
-        scope = parameters.read_scope(request.data, is_json=is_json)
+        scope = parameters.read_scope(request.data, is_json=is_json(request))
         login = self.authenticate_client(request)
         resource = resources.select(login, parameters.read_resources(request.data))
         token = tokens.issue(login, login.select_scopes(scope, resource), resource)
@@ -121,12 +120,12 @@ class IntrospectView(ClientView):
 class RevokeView(ClientView):
     """Revoke a token before it expires (RFC 7009).
 
-    A client may revoke its own tokens. The response is the same if there is nothing to revoke.
+    A client may revoke its own tokens only. The response is the same if there is nothing to revoke.
     """
 
     renderer_classes = (JSONRenderer, TokenRequestPage)
 
-    @Describe(takes="OwnToken", returns="Revocation")
+    @Describe(takes="OwnToken", returns="Revocation", errors=(UnauthorizedClient(),))
     def post(self, request: Request) -> Response:
         login = self.authenticate_client(request)
         tokens.revoke(parameters.read_token(request.data), login)
