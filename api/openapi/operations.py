@@ -180,7 +180,6 @@ class AutoSchema(openapi.AutoSchema):
             yield from OF_A_BODY
         if self.path_regex not in settings.HEALTH_CHECKS:
             yield InvalidRequest()  # a foreign Host, for example
-        yield exceptions.NotAcceptable()
 
     def _describe_errors(self, group: list[APIError]) -> dict[str, Any]:
         """Describe the responses of one status, with an example of each code, the first of it."""

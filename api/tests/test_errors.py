@@ -124,7 +124,9 @@ def test_form_without_client_authentication_is_challenged(
     body = urlencode({"grant_type": "client_credentials", "token": "t", **present})
     headers = {"Authorization": scheme} if scheme else {}
     response = http.generic("POST", path, body, content_type=FORM, headers=headers)
-    description = "Send the client id and the secret, as HTTP Basic or in the body."
+    description = (
+        "Send the client id and the secret, as HTTP Basic or in the body, or an assertion."
+    )
     assert_error(response, 401, "invalid_client", description)
     assert response["WWW-Authenticate"] == 'Basic realm="authdemo", charset="UTF-8"'
     assert_uncached(response)
