@@ -214,6 +214,12 @@ def test_metadata_that_is_not_honoured_is_answered_with_what_is(http: APIClient)
     assert "redirect_uris" not in body
 
 
+def test_scope_may_be_as_long_as_a_token_allows(http: APIClient, login: Login) -> None:
+    scopes = sorted(f"a-scope-with-{number:08}" for number in range(230))
+    asked = " ".join(scopes)
+    assert register(http, login(*scopes), scope=asked).json()["scope"] == asked
+
+
 @pytest.mark.django_db
 def test_name_may_be_in_any_script(http: APIClient) -> None:
     name = "  Rechnungswesen — 請求 ☃  "
