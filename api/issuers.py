@@ -138,7 +138,7 @@ class _Fetch(threading.Thread):
         try:
             if self._jwks:
                 fetched = {"fetched_jwks": self._jwks, "fetched_at": timezone.now()}
-                TrustedIssuer.objects.filter(pk=pk, url=self._url).update(**fetched)
+                TrustedIssuer.objects.filter(pk=pk).update(**fetched)
             else:
                 logger.warning("The keys of %s could not be fetched: %s", self._url, self._error)
         except Error:

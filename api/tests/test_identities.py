@@ -9,6 +9,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
+from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from api import jose, tokens
@@ -119,6 +120,17 @@ def test_an_inactive_client_is_refused_and_its_tokens_end(
     client_row.save()
     assert not is_good(http, token)
     assert_error(log_in(issuer.token(team="7")), 401, "invalid_client", REFUSED)
+
+
+def test_an_identity_ends_when_its_client_becomes_staff(
+    log_in: Callable[..., Any], issuer: Issuer, identity: WorkloadIdentity, client_row: Client
+) -> None:
+    User.objects.filter(pk=client_row.pk).update(is_staff=True)  # no signal tells the receivers
+    assert_error(log_in(issuer.token(team="7")), 401, "invalid_client", REFUSED)
+    User.objects.filter(pk=client_row.pk).update(is_staff=False)
+    client_row.is_staff = True
+    client_row.save()
+    assert not WorkloadIdentity.objects.exists()
 
 
 def unsigned(issuer: Issuer) -> str:

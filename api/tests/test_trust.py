@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
 
+from api.admin.issuers import IssuerForm
 from api.clients import create_client
 from api.models import Client, TrustedIssuer, WorkloadIdentity
 from api.tests.support.issuer import SUBJECT, Issuer
@@ -203,6 +204,23 @@ def test_staff_trust_change_and_delete_an_issuer(
     assert not TrustedIssuer.objects.exists()
     events = [record.__dict__.get("event") for record in caplog.records]
     assert events == ["issuer_trusted", "issuer_changed", "issuer_changed", "issuer_deleted"]
+
+
+def test_a_change_does_not_undo_a_fetch_in_the_meantime(
+    admin: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted = trust_issuer(URL, given=Issuer().jwks())
+    real = IssuerForm.clean
+
+    def clean(form: IssuerForm) -> dict[str, Any] | None:
+        TrustedIssuer.objects.update(fetched_jwks="fetched in the meantime")
+        return real(form)
+
+    monkeypatch.setattr(IssuerForm, "clean", clean)
+    sent = {"name": "Cluster", "audience": "", "given_jwks": trusted.given_jwks}
+    assert admin.post(f"{ISSUERS}{trusted.pk}/change/", sent).status_code == 302
+    trusted.refresh_from_db()
+    assert (trusted.name, trusted.fetched_jwks) == ("Cluster", "fetched in the meantime")
 
 
 @pytest.mark.parametrize(
