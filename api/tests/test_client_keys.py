@@ -21,6 +21,7 @@ from api import client_keys, clients, credentials, jose, public_keys, tokens
 from api.assertions import LEEWAY, MAX_LENGTH, TRIES
 from api.client_authentication import METHODS
 from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
+from api.credentials import NO_SECRET, create_client
 from api.models import Client, ClientKey, ClientProfile, UsedAssertion
 from api.standing import look_up_for_login
 from api.tests.support.assertions import GENERATE, KeyPair, claims_of, presented
@@ -41,7 +42,7 @@ def pair() -> KeyPair:
 @pytest.fixture
 def client(db: None, pair: KeyPair) -> Client:
     """A client with a key and no secret."""
-    client, _ = clients.create_client("signer", scopes=["read"], secret=clients.NO_SECRET)
+    client, _ = create_client("signer", scopes=["read"], secret=NO_SECRET)
     add_key(client, pair)
     return client
 
@@ -236,12 +237,12 @@ def _other_key_with_the_kid(pair: KeyPair) -> str:
 
 def _other_clients_key(pair: KeyPair) -> str:
     other = KeyPair.generate()
-    add_key(clients.create_client("other", secret=clients.NO_SECRET)[0], other)
+    add_key(create_client("other", secret=NO_SECRET)[0], other)
     return other.sign(claims_of("signer"), {"kid": other.kid})
 
 
 def _other_clients_name(pair: KeyPair) -> str:
-    clients.create_client("other", secret=clients.NO_SECRET)
+    create_client("other", secret=NO_SECRET)
     return pair.sign(claims_of("other"), {"kid": pair.kid})
 
 
@@ -436,7 +437,7 @@ def test_refusal_verifies_as_often_for_an_unknown_client(
 def test_assertion_is_good_once_and_its_record_outlives_it(
     http: APIClient, client: Client, pair: KeyPair
 ) -> None:
-    other, _ = clients.create_client("other", secret=clients.NO_SECRET)
+    other, _ = create_client("other", secret=NO_SECRET)
     add_key(other, pair)
     with time_machine.travel(timezone.now(), tick=False) as clock:
         claims = claims_of("signer", exp=int(time.time()) + client_keys.MAX_AHEAD)
@@ -548,7 +549,7 @@ def test_token_ends_with_its_key_and_no_other_does(
         case "expire":
             key.update(expires_at=timezone.now())
         case "move":
-            key.update(client=clients.create_client("another")[0])
+            key.update(client=create_client("another")[0])
         case "deactivate":
             others = False
             client.is_active = False
