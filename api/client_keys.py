@@ -115,5 +115,7 @@ def _use(client_pk: int, jti: str, *, until: float) -> None:
         raise BadCredentialsError("assertion: used before") from None
     if digest.startswith(DELETES):
         then = timezone.now() - keys.LEEWAY  # by then expired on machines with a slow clock too
-        with usage.unless_busy("Expired assertions could not be deleted."):
-            UsedAssertion.objects.delete_some_expired(then, DELETED_AT_ONCE)
+        usage.unless_busy(
+            lambda: UsedAssertion.objects.delete_some_expired(then, DELETED_AT_ONCE),
+            "Expired assertions could not be deleted.",
+        )

@@ -1,16 +1,19 @@
 """Record when clients and their keys were last used. No login waits for it, or fails by it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
 from django.db import Error, connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from api.models import ClientKey, ClientProfile
-from api.standing import ClientState, StoredKey
+from api.models import ClientKey, ClientProfile, WorkloadIdentity
+from api.standing import ClientState, StoredIdentity, StoredKey
 
+T = TypeVar("T")
 NOT_RECORDED = "The last use of a client could not be recorded."
 logger = logging.getLogger(__name__)
 
@@ -20,7 +23,8 @@ def mark_secret(client: ClientState) -> None:
     if client.was_used_recently and client.secret_was_used_recently:
         return
     now = timezone.now()
-    with unless_busy(NOT_RECORDED):
+
+    def write() -> None:
         User.objects.filter(pk=client.pk).update(last_login=now)
         ClientProfile.objects.bulk_create(
             [ClientProfile(client_id=client.pk, secret_used_at=now)],
@@ -29,26 +33,43 @@ def mark_secret(client: ClientState) -> None:
             update_fields=["secret_used_at"],
         )
 
+    unless_busy(write, NOT_RECORDED)
+
 
 def mark_key(client: ClientState, key: StoredKey) -> None:
     """Record a login with a key, at most once a minute, and once an hour for the client."""
-    if client.was_used_recently and key.was_used_recently:
+    _mark(client, key, ClientKey.objects.filter(pk=key.pk))
+
+
+def mark_identity(client: ClientState, identity: StoredIdentity) -> None:
+    """Record a login with a workload identity, as often as one with a key."""
+    _mark(client, identity, WorkloadIdentity.objects.filter(pk=identity.pk))
+
+
+def _mark(client: ClientState, used: StoredKey | StoredIdentity, rows: QuerySet[Any]) -> None:
+    if client.was_used_recently and used.was_used_recently:
         return
     now = timezone.now()
-    with unless_busy(NOT_RECORDED):
+
+    def write() -> None:
         if not client.was_used_recently:
             User.objects.filter(pk=client.pk).update(last_login=now)
-        ClientKey.objects.filter(pk=key.pk).update(last_used_at=now)
+        rows.update(last_used_at=now)
+
+    unless_busy(write, NOT_RECORDED)
 
 
-@contextmanager
-def unless_busy(warning: str) -> Iterator[None]:
-    """Write in a transaction of its own. Log the warning if the database is busy or fails."""
+def unless_busy(write: Callable[[], T], warning: str) -> T | None:
+    """Write in a transaction of its own. Log the warning if the database is busy or fails.
+
+    It is no context manager: those cannot skip their body if the transaction does not begin.
+    """
     try:
         with fail_if_locked():
-            yield
+            return write()
     except Error:
         logger.warning(warning)
+        return None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ message, session or URL has to carry the secret to the next page.
 """
 
 import json
+import shlex
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +26,11 @@ from api.admin.forms import KeyForm, RotationForm
 from api.admin.records import format_time, record_change
 from api.jose import UnusableKeyError
 from api.models import Client, ClientKey
+
+INTRO = (
+    "The client signs with its private key, which never leaves its machine. Paste the public key "
+    "here."
+)
 
 
 class HiddenInLogs(str):
@@ -59,6 +65,7 @@ class CredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             context |= {
                 "credentials": rows(client, request.user),
                 "may_add_key": request.user.has_perm("api.add_clientkey"),
+                "may_add_identity": request.user.has_perm("api.add_workloadidentity"),
                 "may_add_secret": request.user.has_perm("api.rotate_secret")
                 and not client.has_usable_password(),
                 "may_revoke": request.user.has_perm("api.revoke_tokens"),
@@ -106,7 +113,8 @@ class CredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         form = KeyForm(request.POST or None)
         if request.method == "POST" and form.is_valid() and self._add_keys(request, client, form):
             return redirect("admin:api_client_change", object_id)
-        return self._render(request, "add_key", client, "Add key", {"form": form})
+        context = {"form": form, "intro": INTRO, "button": "Add key"}
+        return self._render(request, "add_credential", client, "Add key", context)
 
     def _add_keys(self, request: HttpRequest, client: Client, form: KeyForm) -> bool:
         given, name = form.cleaned_data["key"], form.cleaned_data["name"]
@@ -173,7 +181,7 @@ class CredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         body = json.dumps({"client_id": client.username, "client_secret": secret})
         curl = (
             "curl --header 'Content-Type: application/json' --request POST \\\n"
-            f"  --data '{body}' \\\n  {settings.PUBLIC_URL}/login"
+            f"  --data {shlex.quote(body)} \\\n  {settings.PUBLIC_URL}/login"
         )
         context = {"secret": HiddenInLogs(secret), "curl": HiddenInLogs(curl), "note": note}
         return self._render(request, "secret", client, title, context)

@@ -7,21 +7,26 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 
-from api import client_keys
+from api import client_keys, identities
 from api.assertions import Assertion, parse
 from api.client_authentication.base import MalformedProofError
 from api.credentials import BadCredentialsError, Login
 from api.parameters import CLIENT_ASSERTION, CLIENT_ASSERTION_TYPE, CLIENT_ID, Parameter
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+SPIFFE_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 
 
 @dataclass(frozen=True, slots=True)
 class AssertionProof:
-    """An assertion, or why it cannot be one; and the client id beside it, if any."""
+    """An assertion, or why it cannot be one; and the client id beside it, if any.
+
+    A JWT-SVID is a SPIFFE workload's token.
+    """
 
     assertion: Assertion | BadCredentialsError
     client_id: str | None
+    is_svid: bool
 
     @property
     def client_ids(self) -> list[str]:
@@ -35,8 +40,18 @@ class AssertionProof:
         return False
 
     def verify(self, address: str) -> Login:
-        return client_keys.check(
-            self._parsed(), client_id=self.client_id, audiences=_audiences(), address=address
+        """Check it: a client issues its own assertion, and any other issuer must be trusted."""
+        assertion, audiences = self._parsed(), _audiences()
+        if not self.is_svid and assertion.claims.get("iss") == assertion.claims.get("sub"):
+            return client_keys.check(
+                assertion, client_id=self.client_id, audiences=audiences, address=address
+            )
+        return identities.check(
+            assertion,
+            client_id=self.client_id,
+            audiences=audiences,
+            address=address,
+            is_svid=self.is_svid,
         )
 
     def _parsed(self) -> Assertion:
@@ -46,7 +61,7 @@ class AssertionProof:
 
 
 class PrivateKeyJWT:
-    """The client has signed the assertion with its key."""
+    """The client, or a trusted issuer, has signed the assertion."""
 
     reads: ClassVar[tuple[Parameter, ...]] = (CLIENT_ID, CLIENT_ASSERTION_TYPE, CLIENT_ASSERTION)
 
@@ -57,13 +72,16 @@ class PrivateKeyJWT:
 
     @staticmethod
     def read(authorization: str, parameters: Mapping[str, Any]) -> AssertionProof:
-        if CLIENT_ASSERTION_TYPE.require(parameters) != ASSERTION_TYPE:
-            raise MalformedProofError(f"The only client_assertion_type is {ASSERTION_TYPE}.")
+        kind = CLIENT_ASSERTION_TYPE.require(parameters)
+        if kind not in {ASSERTION_TYPE, SPIFFE_TYPE}:
+            raise MalformedProofError(
+                f"The client_assertion_type is neither {ASSERTION_TYPE} nor {SPIFFE_TYPE}."
+            )
         text, client_id = CLIENT_ASSERTION.require(parameters), CLIENT_ID.read(parameters)
         try:
-            return AssertionProof(parse(text), client_id)
+            return AssertionProof(parse(text), client_id, kind == SPIFFE_TYPE)
         except BadCredentialsError as refusal:
-            return AssertionProof(refusal, client_id)
+            return AssertionProof(refusal, client_id, kind == SPIFFE_TYPE)
 
 
 def _audiences() -> Collection[str]:

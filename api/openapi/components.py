@@ -7,10 +7,11 @@ from django.urls import reverse
 
 from api import tokens
 from api.client_authentication import METHODS
-from api.client_authentication.assertion import ASSERTION_TYPE
+from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
 from api.openapi.examples import examples
 from api.parameters import (
     GRANT_TYPE,
+    RESOURCE,
     SCOPE,
     TOKEN,
     TOKEN_TYPE_HINT,
@@ -45,7 +46,7 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "description": "The client's id and secret; or send both in the body.",
     },
 }
-ASSERTION = {"description": f"With a client_assertion, `{ASSERTION_TYPE}`."}
+ASSERTION = {"description": f"With a client_assertion, `{ASSERTION_TYPE}` or `{SPIFFE_TYPE}`."}
 # Which response gives another request its parameters, by operation.
 OWN_TOKEN = {
     "token": "$response.body#/access_token",
@@ -79,10 +80,16 @@ def schemas() -> dict[str, dict[str, Any]]:
             *of_client,
             GRANT_TYPE,
             SCOPE,
+            RESOURCE,
             client_assertion_type=ASSERTION,
             grant_type={
                 "enum": ["client_credentials", "", None],
                 "description": "May be left out of JSON only.",
+            },
+            resource={
+                "type": ["string", "array", "null"],
+                "items": TEXT,
+                "description": "The API that the token is for; only one.",
             },
         ),
         "OwnToken": parameters(
