@@ -460,9 +460,10 @@ def test_records_of_used_assertions_are_deleted_when_they_have_expired(
     monkeypatch.setattr(client_keys, "DELETED_AT_ONCE", 2)
     monkeypatch.setattr(client_keys, "DELETES", ("",))
     with time_machine.travel(now, tick=False):
-        assert log_in(http, pair.sign(claims_of("signer")))
-    kept = set(UsedAssertion.objects.filter(digest__in="0123").values_list("digest", flat=True))
-    assert kept == {"0", "1"}
+        for kept in ({"0", "1"}, {"0"}, {"0"}):  # the first may still count on a slow clock
+            assert log_in(http, pair.sign(claims_of("signer")))
+            found = UsedAssertion.objects.filter(digest__in="0123")
+            assert set(found.values_list("digest", flat=True)) == kept
 
 
 # One method
@@ -498,8 +499,10 @@ def test_malformed_request_is_400(post: Post, body: dict[str, str], description:
 
 def test_assertion_in_the_url_is_refused(http: APIClient, client: Client, pair: KeyPair) -> None:
     assertion = pair.sign(claims_of("signer"))
-    response = http.post(f"/login?client_assertion={assertion}", presented(assertion))
-    assert response.status_code in {400, 415}
+    url = f"/login?client_assertion={assertion}"
+    response = http.post(url, presented(assertion), format="json")
+    description = "Send credentials in a header or in the body, not in the URL."
+    assert_error(response, 400, "invalid_request", description)
     assert log_in(http, assertion)
 
 
@@ -589,6 +592,15 @@ def test_last_use_of_a_key_is_written_at_most_once_a_minute(
             assert ClientKey.objects.get().last_used_at == expected
         assert Client.objects.get().last_login == first
         assert not ClientProfile.objects.exclude(secret_used_at=None).exists()
+
+
+def test_use_of_a_new_secret_is_written_at_once(http: APIClient, client: Client) -> None:
+    for _ in range(2):
+        secret = clients.rotate_secret(client)
+        assert ClientProfile.objects.get().secret_used_at is None
+        body = {"client_id": "signer", "client_secret": secret}
+        assert http.post("/login", body, format="json").status_code == 200
+        assert ClientProfile.objects.get().secret_used_at
 
 
 # Failures are counted
