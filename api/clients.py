@@ -16,6 +16,7 @@ from api.credentials import is_scope
 from api.hashers import generate_secret
 from api.models import Client, ClientProfile, RetiredSecret
 from api.public_keys import GivenKey
+from api.resources import get_or_create_scopes
 
 NO_SECRET = ""
 
@@ -41,18 +42,13 @@ def create_client(
     Raises `ValidationError`.
     """
     secret = generate_secret() if secret is None else secret
-    scopes = set(scopes)
-    for scope in scopes:
-        if not is_scope(scope):
-            raise ValidationError({"scopes": f"{scope!r} is not a scope (RFC 6749 §3.3)."})
-        Group(name=scope).clean_fields()
     client = Client(username=client_id or str(uuid.uuid4()), first_name=name)
     client.password = make_password(None if secret == NO_SECRET else secret)
     client.full_clean()
     try:
         with transaction.atomic():
             client.save(force_insert=True)
-            client.groups.set([Group.objects.get_or_create(name=scope)[0] for scope in scopes])
+            client.groups.add(*get_or_create_scopes(scopes))
     except IntegrityError:
         # Another request took the id after the check.
         raise ValidationError({"username": "This client id is taken."}) from None

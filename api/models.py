@@ -1,18 +1,31 @@
-"""Clients, their credentials, revoked tokens, used assertions, issuers and signing keys.
+"""Clients, their credentials and APIs, revoked tokens, used assertions, issuers and signing keys.
 
 A client is a row of Django's user table. `standing.py` reads these tables for logins and token
 verifications.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.models import User, UserManager
+from django.contrib.auth.models import Group, User, UserManager
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
+
+from api import identifiers
 
 ISSUER_LENGTH = 255  # characters
 SUBJECT_LENGTH = 512
 JTI_LENGTH = 36  # characters; ours have 32
+
+
+# What RFC 6749 appendix A.1 allows, and letters and digits of any script, as Django does. But no
+# space and no %: Basic credentials may be form-urlencoded or not, and would name two clients.
+validate_client_id = RegexValidator(
+    r"^[\x21-\x24\x26-\x7e\w]{1,150}\Z",
+    "A client id has at most 150 letters, digits and visible ASCII characters, no percent sign.",
+)
 
 
 class ClientManager(UserManager["Client"]):
@@ -35,6 +48,21 @@ class Client(User):
             ("rotate_secret", "Can rotate a client's secret"),
             ("revoke_tokens", "Can revoke a client's tokens"),
         )
+
+    @classmethod
+    def normalize_username(cls, username: str) -> str:
+        """Keep a client id as it is: programs compare it byte for byte."""
+        return username
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Check the client id by our own rule. Django's is for people, and refuses URLs."""
+        excluded = set(exclude or ())
+        if "username" not in excluded:
+            try:
+                validate_client_id(self.username)
+            except ValidationError as error:
+                raise ValidationError({"username": error}) from error
+        super().clean_fields(exclude=excluded | {"username"})
 
 
 class ClientProfile(models.Model):
@@ -103,6 +131,57 @@ class TokenGeneration(models.Model):
 
     def __str__(self) -> str:
         return f"generation {self.number} of client {self.client_id}"
+
+
+class Resource(models.Model):
+    """An API that accepts our tokens. People read "API"; RFC 8707 and RFC 9728 say resource."""
+
+    identifier = models.CharField(
+        max_length=identifiers.MAX_LENGTH, unique=True, validators=[identifiers.validate]
+    )
+    name = models.CharField(max_length=150, blank=True)
+    scopes = models.ManyToManyField(Group, blank=True, related_name="resources")
+    server = models.ForeignKey(
+        User, models.SET_NULL, null=True, blank=True, related_name="served_resources"
+    )
+    clients: "models.ManyToManyField[User, ResourceGrant]" = models.ManyToManyField(
+        User, through="ResourceGrant", related_name="resources"
+    )
+
+    class Meta:
+        verbose_name = "API"
+        ordering = ("identifier",)
+
+    def __str__(self) -> str:
+        return self.identifier
+
+    def clean(self) -> None:
+        """Refuse the other spelling of another resource's identifier."""
+        same = Resource.objects.filter(identifier__in=identifiers.spellings(self.identifier))
+        if same.exclude(pk=self.pk).exists():
+            raise ValidationError({"identifier": "There is an API with this identifier."})
+
+
+class ResourceGrant(models.Model):
+    """A client may get tokens for a resource, and gets them for its default one if it names none.
+
+    Tokens depend on the row: after it is deleted, another row for the same pair revives none.
+    """
+
+    client = models.ForeignKey(User, models.CASCADE, related_name="resource_grants")
+    resource = models.ForeignKey(Resource, models.CASCADE, related_name="grants", db_index=False)
+    is_default = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("resource", "client"), name="api_one_grant"),
+            models.UniqueConstraint(
+                fields=("client",), condition=models.Q(is_default=True), name="api_one_default"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"client {self.client_id} may call resource {self.resource_id}"
 
 
 class ExpiringManager(models.Manager[Any]):

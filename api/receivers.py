@@ -1,4 +1,4 @@
-"""Revoke a client's tokens when it loses a scope, is deactivated, or becomes staff.
+"""Revoke a client's tokens when it or its API loses a scope, or it is deactivated or becomes staff.
 
 A token must not grant a scope that its client lost. After a client is deactivated and activated
 again, its old tokens must stay refused. Signals catch every way of Django but one:
@@ -14,7 +14,7 @@ from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_sav
 from django.dispatch import receiver
 
 from api import audit, tokens
-from api.models import ClientKey, RetiredSecret, WorkloadIdentity
+from api.models import ClientKey, Resource, RetiredSecret, WorkloadIdentity
 
 _LOSES = "_authdemo_loses"  # set on an instance whose clients lose something by its save
 WATCHED = {"is_active", "is_staff", "is_superuser"}
@@ -31,6 +31,23 @@ def revoke_tokens_with_a_lost_scope(
     else:
         members = _members(instance)
         tokens.revoke_all(members if pk_set is None else members.filter(pk__in=pk_set))
+
+
+@receiver(m2m_changed, sender=Resource.scopes.through)
+def revoke_tokens_with_a_scope_that_an_api_lost(
+    instance: Resource | Group, action: str, pk_set: set[int] | None, **_kwargs: Any
+) -> None:
+    """Note that an API without scopes understands all: its first one takes the others away."""
+    if action not in {"pre_add", "pre_remove", "pre_clear"}:
+        return
+    if isinstance(instance, Resource):
+        resources = Resource.objects.filter(pk=instance.pk)
+    else:
+        of_group = {"scopes": instance} if pk_set is None else {"pk__in": pk_set}
+        resources = Resource.objects.filter(**of_group)
+    if action == "pre_add":
+        resources = resources.filter(scopes=None)
+    tokens.revoke_all(User.objects.filter(resources__in=resources).distinct())
 
 
 @receiver(pre_delete, sender=Group)

@@ -1,6 +1,7 @@
 """Read the state of a client in one query, for a login or for a token verification.
 
-Every request runs one of them, so they are written in SQL and build no model.
+Every request runs one of them, so they are written in SQL and build no model. A login for a
+resource runs a second query.
 """
 
 import json
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.db import DataError, connection
 from django.utils import timezone
 
+from api import identifiers
 from api.hashers import GeneratedSecretHasher
 
 LAST_USED_PRECISION = timedelta(hours=1)
@@ -27,7 +29,9 @@ class ClientState:
 
     `pk` is 0 if there is no such row. `secret_hashes` are the hashes that are good now: the current
     one, then the retired one in its grace period. `generation` counts how often all tokens of the
-    client were revoked. `auth_method` is the only method it may use, or empty.
+    client were revoked. `auth_method` is the only method it may use, or empty. `grant_id` and
+    `resource_server` are those of a token for a resource: the client's grant, and the id of the
+    client that is the resource's server.
     """
 
     client_id: str
@@ -41,6 +45,18 @@ class ClientState:
     was_used_recently: bool = False
     secret_was_used_recently: bool = False
     auth_method: str = ""
+    default_resource: str | None = None
+    grant_id: int = 0
+    resource_server: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedResource:
+    """A resource that a client may get tokens for. Without `scopes`, it understands all."""
+
+    grant_id: int
+    identifier: str
+    scopes: frozenset[str] = frozenset()
 
 
 class StoredKey(NamedTuple):
@@ -95,8 +111,13 @@ _TABLES = """
 _LOGIN_COLUMNS = f"""
     {_COLUMNS}, client.last_login > %(recently)s AS was_used_recently,
     profile.secret_used_at > %(recently)s AS secret_was_used_recently, profile.auth_method,
-    client.is_staff, NOT client.is_staff AND NOT client.is_superuser AS is_client
-"""
+    client.is_staff, NOT client.is_staff AND NOT client.is_superuser AS is_client,
+    (
+        SELECT resource.identifier FROM api_resourcegrant AS granted
+        JOIN api_resource AS resource ON resource.id = granted.resource_id
+        WHERE granted.client_id = client.id AND granted.is_default
+    ) AS default_resource
+"""  # noqa: S608 (made of constants)
 _LOGIN_TABLES = f"""
     {_TABLES}
     LEFT JOIN api_clientprofile AS profile ON profile.client_id = client.id
@@ -148,25 +169,46 @@ _IDENTITY_LOGIN = f"""
 _IDENTITY_LOGINS = {
     vendor: _IDENTITY_LOGIN.format(json_array=function) for vendor, function in _JSON_ARRAY.items()
 }
-_VERIFICATION = f"""
-    SELECT {_COLUMNS}, EXISTS (SELECT 1 FROM api_revokedtoken WHERE jti = %(jti)s) AS is_revoked
-    FROM {_TABLES}
-    WHERE client.username = %(client_id)s AND NOT client.is_staff AND NOT client.is_superuser
-"""  # noqa: S608 (made of constants)
-# By the kind of credential that the token was obtained with; a secret is compared by its hash.
-_VERIFICATIONS = {
-    "": _VERIFICATION,
-    "key": f"""{_VERIFICATION} AND EXISTS (
+_CREDENTIALS = {
+    "": "",  # a secret, which is compared by its hash
+    "key": """ AND EXISTS (
         SELECT 1 FROM api_clientkey AS held
         WHERE held.client_id = client.id AND CAST(held.id AS text) = %(credential_pk)s
             AND (held.expires_at IS NULL OR held.expires_at > %(now)s)
-    )""",  # noqa: S608 (made of constants)
-    "identity": f"""{_VERIFICATION} AND EXISTS (
+    )""",
+    "identity": """ AND EXISTS (
         SELECT 1 FROM api_workloadidentity AS held
         WHERE held.client_id = client.id AND CAST(held.id AS text) = %(credential_pk)s
-    )""",  # noqa: S608 (made of constants)
+    )""",
 }
-
+_RESOURCE_COLUMNS = ", granted.id AS grant_id, server.username AS resource_server"
+_RESOURCE_TABLES = """
+    JOIN api_resource AS resource ON resource.identifier = %(resource)s
+    JOIN api_resourcegrant AS granted ON granted.resource_id = resource.id
+        AND granted.client_id = client.id
+    LEFT JOIN auth_user AS server ON server.id = resource.server_id
+"""
+# By the kind of credential that a token was obtained with, and whether it is for a resource.
+_VERIFICATIONS = {
+    (kind, for_resource): f"""
+    SELECT {_COLUMNS}, EXISTS (SELECT 1 FROM api_revokedtoken WHERE jti = %(jti)s) AS is_revoked
+        {_RESOURCE_COLUMNS if for_resource else ""}
+    FROM {_TABLES} {_RESOURCE_TABLES if for_resource else ""}
+    WHERE client.username = %(client_id)s AND NOT client.is_staff AND NOT client.is_superuser
+        {is_held}
+"""  # noqa: S608 (made of constants)
+    for kind, is_held in _CREDENTIALS.items()
+    for for_resource in (False, True)
+}
+_RESOURCE = """
+    SELECT granted.id AS grant_id, resource.identifier, scope.name AS scope
+    FROM api_resource AS resource
+    JOIN api_resourcegrant AS granted ON granted.resource_id = resource.id
+    JOIN auth_user AS client ON client.id = granted.client_id
+    LEFT JOIN api_resource_scopes AS understood ON understood.resource_id = resource.id
+    LEFT JOIN auth_group AS scope ON scope.id = understood.group_id
+    WHERE resource.identifier IN (%(one)s, %(other)s) AND client.username = %(client_id)s
+"""
 # Dummy row for unknown clients, so that the response takes equally long.
 _UNKNOWN_CLIENT = {
     "pk": 0,
@@ -180,6 +222,7 @@ _UNKNOWN_CLIENT = {
     "secret_was_used_recently": None,
     "auth_method": None,
     "scope": None,
+    "default_resource": None,
     "scopes": None,
     "key_pk": None,
 }
@@ -257,22 +300,39 @@ def look_up_for_identity(issuer: str, subject: str) -> tuple[ClientState, Stored
     return _login_state(row["client_id"], row, json.loads(row["scopes"] or "[]")), identity
 
 
-def look_up_for_token(client_id: str, *, jti: str, credential: str = "") -> ClientState | None:
+def look_up_for_token(
+    client_id: str, *, jti: str, credential: str = "", resource: str | None = None
+) -> ClientState | None:
     """Return the state of a token's client, or `None` if there is none or the token has ended.
 
-    `credential` names the key that the token was obtained with, such as `key:17`; it is empty for a
-    secret.
+    `credential` names the key or the identity that the token was obtained with, such as `key:17`;
+    it is empty for a secret. For a token for a `resource`, also return `None` if the client is not
+    granted it.
     """
     kind, _, credential_pk = credential.partition(":")
-    if kind not in _VERIFICATIONS:
+    sql = _VERIFICATIONS.get((kind, resource is not None))
+    if sql is None:
         return None
     params = {"client_id": client_id, "jti": jti, "now": _timestamp(timezone.now())}
     if kind:
         params["credential_pk"] = credential_pk
-    rows = _fetch(_VERIFICATIONS[kind], params)
+    if resource is not None:
+        params["resource"] = resource
+    rows = _fetch(sql, params)
     if not rows or rows[0]["is_revoked"]:
         return None
-    return _state(client_id, rows[0])
+    of_resource = ("grant_id", "resource_server") if resource else ()
+    return _state(client_id, rows[0], **{name: rows[0][name] for name in of_resource})
+
+
+def look_up_resource(client_id: str, identifier: str) -> GrantedResource | None:
+    """Return a resource by its identifier, or `None` if the client is not granted it."""
+    one, other = identifiers.spellings(identifier)
+    rows = _fetch(_RESOURCE, {"client_id": client_id, "one": one, "other": other})
+    if not rows:
+        return None
+    scopes = frozenset(row["scope"] for row in rows if row["scope"])
+    return GrantedResource(rows[0]["grant_id"], rows[0]["identifier"], scopes)
 
 
 def _fetch(sql: str, params: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -299,6 +359,7 @@ def _login_state(client_id: str, row: Mapping[str, Any], groups: Iterable[str]) 
         was_used_recently=bool(row["was_used_recently"]),
         secret_was_used_recently=bool(row["secret_was_used_recently"]),
         auth_method=row["auth_method"] or "",
+        default_resource=row["default_resource"],
     )
 
 

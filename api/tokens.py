@@ -26,10 +26,10 @@ from api import audit, keys, metrics
 from api.credentials import INTROSPECT, Login
 from api.jose import encode
 from api.models import JTI_LENGTH, RevokedToken, TokenGeneration
-from api.standing import look_up_for_token
+from api.standing import ClientState, GrantedResource, look_up_for_token
 
 FINGERPRINT_CLAIM = "secret_fp"
-MAX_LENGTH = 8 * 1024  # characters; ours have about 700, more with many scopes
+MAX_LENGTH = 8000  # characters; common proxies take header lines of 8 KiB, with the name
 LIFETIME = int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds())  # seconds
 DELETED_AT_ONCE = 10  # expired rows that each revocation deletes
 CACHE_SIZE = 1024  # verified tokens; about 2 MB
@@ -39,13 +39,25 @@ _jws = jwt.PyJWS()
 _encoder = json.JSONEncoder(separators=(",", ":"))
 
 
+class NotOwnTokenError(Exception):
+    """The client asked to revoke a token of another client."""
+
+
+class TokenTooLongError(Exception):
+    """The token would be longer than we accept, because it names too many scopes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The input of each claim: who logged in, for which scopes, and when (Unix time)."""
+    """The input of each claim: who logged in, for what, and when (Unix time).
+
+    Without a resource, the token is for this service.
+    """
 
     login: Login
     scopes: tuple[str, ...]
     issued_at: int
+    resource: GrantedResource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +74,24 @@ def _fingerprint_key(secret_key: str) -> bytes:
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _fingerprint(secret_key: str, bound_to: str, generation: int) -> str:
-    """Return 96 bits, in base64url, that identify a stored hash or a key, and a generation.
+def _fingerprint(secret_key: str, bound_to: str, generation: int, grant_id: int) -> str:
+    """Return 96 bits, in base64url, that identify a credential, a generation and a grant.
 
-    They are keyed, so a reader of the token learns nothing about the hash.
+    `bound_to` is the stored hash of a secret, or the name of another credential.
+
+    They are keyed, so a reader of the token learns nothing about the hash. The grant is 0 in
+    tokens for this service.
     """
-    message = f"{generation} {bound_to}".encode()
-    digest = hmac.digest(_fingerprint_key(secret_key), message, hashlib.sha256)
+    message = f"{generation} {bound_to}" + (f" {grant_id}" if grant_id else "")
+    digest = hmac.digest(_fingerprint_key(secret_key), message.encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(digest[:12]).decode()
 
 
-def _name_credential(login: Login) -> str:
+def _name_credential(grant: Grant) -> str:
     """Return the fingerprint of the secret, or a name such as `key:17.` and its fingerprint."""
+    login, grant_id = grant.login, grant.resource.grant_id if grant.resource else 0
     bound_to = login.secret_hash or login.credential
-    fingerprint = _fingerprint(settings.SECRET_KEY, bound_to, login.client.generation)
+    fingerprint = _fingerprint(settings.SECRET_KEY, bound_to, login.client.generation, grant_id)
     return f"{login.credential}.{fingerprint}" if login.credential else fingerprint
 
 
@@ -86,7 +102,7 @@ CLAIMS = {
     "sub": Claim(lambda grant: grant.login.client_id, "Subject: the client."),
     "client_id": Claim(lambda grant: grant.login.client_id, "The client that requested it."),
     "aud": Claim(
-        lambda _: settings.JWT_AUDIENCE,
+        lambda grant: grant.resource.identifier if grant.resource else settings.JWT_AUDIENCE,
         "Audience: a service that finds another name here must refuse the token.",
     ),
     "scope": Claim(lambda grant: " ".join(grant.scopes), "What the token allows."),
@@ -97,13 +113,13 @@ CLAIMS = {
     ),
     "jti": Claim(lambda _: secrets.token_hex(16), "Token id, used to revoke it."),
     FINGERPRINT_CLAIM: Claim(
-        lambda grant: _name_credential(grant.login),
-        "The secret or key it was obtained with. The token ends when that ends.",
+        _name_credential,
+        "The credential it was obtained with. The token ends when that credential ends.",
     ),
 }
-REQUIRED_TEXTS = ("sub", "client_id", "jti", "scope", FINGERPRINT_CLAIM)
+REQUIRED_TEXTS = ("client_id", "sub", "aud", "jti", "scope", FINGERPRINT_CLAIM)
 REQUIRED_TIMES = ("iat", "exp")
-REQUIRED = {"iss", "aud", *REQUIRED_TEXTS, *REQUIRED_TIMES}
+REQUIRED = {"iss", *REQUIRED_TEXTS, *REQUIRED_TIMES}
 
 
 class Backend(TokenBackend):
@@ -145,20 +161,25 @@ def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
         raise TokenBackendError("The token's signature is not ours.") from error
     if not isinstance(claims, dict):
         raise TokenBackendError("The token's claims are not an object.")
-    texts = [claims.get(name) for name in REQUIRED_TEXTS]
+    client_id, sub, *texts = [claims.get(name) for name in REQUIRED_TEXTS]
     if not all(isinstance(text, str) and text.isprintable() for text in texts):
         raise TokenBackendError("The token lacks a claim.")
     if not all(type(claims.get(name)) is int for name in REQUIRED_TIMES):  # not a bool
         raise TokenBackendError("The token lacks its issue or expiry time.")
     if not 0 <= claims["exp"] - claims["iat"] <= LIFETIME or not 0 <= claims["exp"] < 2**33:
         raise TokenBackendError("The token's times are out of range.")
-    if claims.get("iss") != settings.ISSUER or claims.get("aud") != settings.JWT_AUDIENCE:
-        raise TokenBackendError("The token has another issuer or audience.")
-    if not claims["sub"] or claims["sub"] != claims["client_id"]:
+    if claims.get("iss") != settings.ISSUER:
+        raise TokenBackendError("The token has another issuer.")
+    if not isinstance(sub, str) or not sub or sub != client_id or not _is_storable(sub):
         raise TokenBackendError("The token has no subject.")
     if not 0 < len(claims["jti"]) <= JTI_LENGTH:
         raise TokenBackendError("The token has no usable id.")
     return MappingProxyType(claims)
+
+
+def _is_storable(text: str) -> bool:
+    """Tell whether a database can hold a text. Imported client ids may be any such text."""
+    return "\0" not in text and text.encode(errors="ignore").decode() == text
 
 
 forget = _signed_claims.cache_clear
@@ -166,7 +187,7 @@ _backend = Backend("ES256")
 
 
 class AccessToken(simplejwt.AccessToken):
-    """SimpleJWT's access token, read by our backend."""
+    """SimpleJWT's access token, read by our backend. It may be for any resource."""
 
     def get_token_backend(self) -> Backend:
         return _backend
@@ -178,6 +199,10 @@ class AccessToken(simplejwt.AccessToken):
         if self.payload["iat"] > latest.timestamp():
             raise TokenError("The token was issued in the future.")
 
+    @property
+    def is_for_this_service(self) -> bool:
+        return bool(self.payload["aud"] == settings.JWT_AUDIENCE)
+
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
@@ -188,17 +213,24 @@ class IssuedToken:
     scope: str
 
 
-def issue(login: Login, scopes: tuple[str, ...]) -> IssuedToken:
-    """Return a token for a client that has just logged in."""
-    grant = Grant(login, scopes, issued_at=int(time.time()))
+def issue(
+    login: Login, scopes: tuple[str, ...], resource: GrantedResource | None = None
+) -> IssuedToken:
+    """Return a token for a client that has just logged in. Raises `TokenTooLongError`."""
+    grant = Grant(login, scopes, int(time.time()), resource)
     claims = {name: claim.value(grant) for name, claim in CLAIMS.items()}
     token = IssuedToken(_backend.encode(claims), LIFETIME, " ".join(scopes))
-    audit.record("token_issued", client=login.client_id, address=login.address, jti=claims["jti"])
+    if len(token.text) > MAX_LENGTH:
+        raise TokenTooLongError
+    named = {"resource": resource.identifier} if resource else {}
+    audit.record(
+        "token_issued", client=login.client_id, address=login.address, jti=claims["jti"], **named
+    )
     return token
 
 
 def read(text: str) -> AccessToken:
-    """Parse a token; check its signature, times, issuer and audience. Raises `TokenError`.
+    """Parse a token for any resource; check its signature, issuer and times. Raises `TokenError`.
 
     It makes no query for keys already loaded. `verify` also asks about the client and revocation.
     """
@@ -206,7 +238,7 @@ def read(text: str) -> AccessToken:
 
 
 def verify(text: str) -> AccessToken:
-    """Parse a token and check that it is good now. Raises `TokenError`.
+    """Parse a token for this service and check that it is good now. Raises `TokenError`.
 
     One query tells whether the client is active, the token is not revoked, and the secret or key it
     was obtained with is still good.
@@ -222,33 +254,52 @@ def verify(text: str) -> AccessToken:
 
 def _verify(text: str) -> AccessToken:
     token = read(text)
-    credential, _, fingerprint = token[FINGERPRINT_CLAIM].rpartition(".")
-    client = look_up_for_token(token["sub"], jti=token["jti"], credential=credential)
-    if client is None or not client.is_active:
-        raise TokenError("The token has been revoked.")
-    presented = fingerprint.encode()
-    secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    if not any(
-        hmac.compare_digest(presented, _fingerprint(key, bound_to, client.generation).encode())
-        for key in secret_keys
-        for bound_to in ([credential] if credential else client.secret_hashes)
-    ):
-        raise TokenError("The token has been revoked.")
+    if not token.is_for_this_service:
+        raise TokenError("The token is for another service.")
+    _check_client(token)
     return token
 
 
 def inspect(text: str, login: Login) -> dict[str, Any] | None:
     """Return a token's claims, or `None` if it is bad or the client may not see it (RFC 7662 §2.2).
 
-    A client may introspect its own tokens, and with the scope `introspect` all tokens.
+    A client may introspect its own tokens and, if it is the server of a resource, the tokens for
+    that resource. With the scope `introspect` it may introspect all.
     """
     try:
-        token = verify(text)
+        token = read(text)
+        client = _check_client(token)
     except TokenError:
         return None
-    if token["sub"] != login.client_id and INTROSPECT not in login.scopes:
-        return None
-    return public_claims(token)
+    may_see = login.client_id in {client.client_id, client.resource_server}
+    return public_claims(token) if may_see or INTROSPECT in login.scopes else None
+
+
+def _check_client(token: AccessToken) -> ClientState:
+    """Return the state of a token's client, which the token must agree with. One query.
+
+    Raises `TokenError`.
+    """
+    credential, _, fingerprint = token[FINGERPRINT_CLAIM].rpartition(".")
+    client = look_up_for_token(
+        token["sub"],
+        jti=token["jti"],
+        credential=credential,
+        resource=None if token.is_for_this_service else token["aud"],
+    )
+    if client is None or not client.is_active:
+        raise TokenError("The token has been revoked.")
+    presented = fingerprint.encode()
+    secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    if not any(
+        hmac.compare_digest(
+            presented, _fingerprint(key, bound_to, client.generation, client.grant_id).encode()
+        )
+        for key in secret_keys
+        for bound_to in ([credential] if credential else client.secret_hashes)
+    ):
+        raise TokenError("The token has been revoked.")
+    return client
 
 
 def public_claims(token: AccessToken) -> dict[str, Any]:
@@ -259,14 +310,14 @@ def public_claims(token: AccessToken) -> dict[str, Any]:
 def revoke(text: str, login: Login) -> None:
     """Revoke a client's own token, in every process from the next request on (RFC 7009 §2.1).
 
-    Ignore a token that is not good or belongs to another client.
+    Ignore a token that is not good. Raises `NotOwnTokenError` for that of another client.
     """
     try:
         token = read(text)
     except TokenError:
         return
     if token["sub"] != login.client_id:
-        return
+        raise NotOwnTokenError
     expires_at = datetime.fromtimestamp(token["exp"], UTC)
     RevokedToken.objects.get_or_create(jti=token["jti"], defaults={"expires_at": expires_at})
     then = datetime.now(UTC) - keys.LEEWAY  # by then expired on machines with a slow clock too

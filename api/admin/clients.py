@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from api import clients, credentials, tokens
+from api import clients, credentials, resources, tokens
 from api.admin import client_list
 from api.admin.forms import ClientForm
 from api.admin.identities import IdentitiesAdmin
@@ -25,7 +25,12 @@ from api.models import Client
 class ClientAdmin(IdentitiesAdmin):
     form = ClientForm
     list_display = ("client_id", "name", "active", "scopes", "last_used", "created")
-    list_filter = ("is_active", client_list.ScopeFilter, client_list.LastUsedFilter)
+    list_filter = (
+        "is_active",
+        client_list.ScopeFilter,
+        client_list.ResourceFilter,
+        client_list.LastUsedFilter,
+    )
     search_fields = ("username", "first_name")
     search_help_text = (
         f"The beginning of a client id or a name; at most {client_list.MAX_LISTED:,} are listed."
@@ -38,6 +43,7 @@ class ClientAdmin(IdentitiesAdmin):
     # No "select all": a truncated list has more clients than it shows.
     actions_selection_counter = False
     readonly_fields = ("client_id", "last_used", "created")
+    grants = ("apis", "default_api")
 
     @admin.display(description="client id", ordering="username")
     def client_id(self, client: Client) -> str:
@@ -64,9 +70,19 @@ class ClientAdmin(IdentitiesAdmin):
     def created(self, client: Client) -> str:
         return format_time(client.date_joined)
 
+    @admin.display(description="APIs")
+    def apis(self, client: Client) -> str:
+        """Return what staff see who may not change the client."""
+        return ", ".join(str(resource) for resource in client.resources.all())
+
+    @admin.display(description="default API")
+    def default_api(self, client: Client) -> str:
+        grant = client.resource_grants.filter(is_default=True).first()
+        return str(grant.resource) if grant else "This service"
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow only the filters of the list. `password__startswith` could reveal a hash."""
-        return lookup in {"is_active__exact", "scope", "last_used"}
+        return lookup in {"is_active__exact", "scope", "api", "last_used"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
         return super().get_queryset(request).prefetch_related("groups")
@@ -81,8 +97,11 @@ class ClientAdmin(IdentitiesAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
         if obj is None:
-            return ("first_name", "groups")
-        return ("first_name", "is_active", "groups", "auth_method", *self.readonly_fields)
+            return ("first_name", "groups", *self.grants)
+        return (
+            *("first_name", "is_active", "groups", *self.grants, "auth_method"),
+            *self.readonly_fields,
+        )
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
@@ -102,11 +121,14 @@ class ClientAdmin(IdentitiesAdmin):
             scopes = [group.name for group in form.cleaned_data["groups"]]
             client, obj.secret = clients.create_client(name=obj.first_name, scopes=scopes)
             obj.pk, obj.username = client.pk, client.username
+            self._set_grants(client, form)
             record_change(request, "client_created", client=obj.username)
             return
         changed = set(form.changed_data)
         # Save only the edited fields: a whole row would undo a rotation in the meantime.
-        obj.save(update_fields=changed - {"groups", "auth_method"})
+        obj.save(update_fields=changed - {"groups", "auth_method", *self.grants})
+        if changed.intersection(self.grants):
+            self._set_grants(obj, form)
         if "auth_method" in changed:
             clients.restrict(obj, form.cleaned_data["auth_method"])
         if "is_active" in changed:
@@ -136,6 +158,10 @@ class ClientAdmin(IdentitiesAdmin):
     @admin.action(description="Deactivate selected clients", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
         self._set_active(request, queryset, active=False)
+
+    def _set_grants(self, client: Client, form: ClientForm) -> None:
+        granted, default = (form.cleaned_data[name] for name in self.grants)
+        resources.set_grants(client, granted, default)
 
     def _set_active(
         self, request: HttpRequest, queryset: QuerySet[Client], *, active: bool

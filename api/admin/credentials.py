@@ -5,6 +5,7 @@ message, session or URL has to carry the secret to the next page.
 """
 
 import json
+import shlex
 from datetime import timedelta
 from typing import Any
 
@@ -180,7 +181,7 @@ class CredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         body = json.dumps({"client_id": client.username, "client_secret": secret})
         curl = (
             "curl --header 'Content-Type: application/json' --request POST \\\n"
-            f"  --data '{body}' \\\n  {settings.PUBLIC_URL}/login"
+            f"  --data {shlex.quote(body)} \\\n  {settings.PUBLIC_URL}/login"
         )
         context = {"secret": HiddenInLogs(secret), "curl": HiddenInLogs(curl), "note": note}
         return self._render(request, "secret", client, title, context)

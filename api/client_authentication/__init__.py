@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from api import audit, client_keys, metrics
 from api.client_authentication.assertion import PrivateKeyJWT
-from api.client_authentication.base import MalformedProofError, Method, Proof
+from api.client_authentication.base import MalformedProofError, Method, MissingProofError, Proof
 from api.client_authentication.secret import TWO_WAYS, Basic, Post
 from api.credentials import BadCredentialsError, Login
 from api.throttling.address import client_address
@@ -19,6 +19,7 @@ from api.throttling.guard import TooManyFailuresError, guard
 from api.throttling.slow_hashes import QueueFullError
 
 DEFAULT_METHOD = "client_secret_basic"  # of registered clients (RFC 7591 §2)
+MISSING = "Send the client id and the secret, as HTTP Basic or in the body, or an assertion."
 METHODS: dict[str, type[Method]] = {
     DEFAULT_METHOD: Basic,
     "client_secret_post": Post,
@@ -27,11 +28,12 @@ METHODS: dict[str, type[Method]] = {
 _CREDENTIALS = {"client_id", "client_secret", "client_assertion"}  # never in a URL
 
 
-def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
+def authenticate(request: HttpRequest, parameters: Mapping[str, Any], *, is_json: bool) -> Login:
     """Authenticate the client of a request; `parameters` are those of its body.
 
-    Raises `MalformedProofError` or `ParameterError` unless the request has exactly one well-formed
-    proof, and whatever `verify` raises.
+    Raises `MissingProofError`, `MalformedProofError` or `ParameterError` unless the request has
+    exactly one well-formed proof, and whatever `verify` raises. Who sends JSON is told which
+    parameter is missing. Who sends a form may wait for a challenge, as `curl --anyauth` does.
     """
     if request.META.get("QUERY_STRING") and request.GET.keys() & _CREDENTIALS:
         raise MalformedProofError("Send credentials in a header or in the body, not in the URL.")
@@ -39,6 +41,8 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
     used = [name for name in METHODS if METHODS[name].presents(authorization, parameters)]
     if len(used) > 1:
         raise MalformedProofError(TWO_WAYS)
+    if not used and not is_json:
+        raise MissingProofError(MISSING)
     name = used[0] if used else "client_secret_post"  # its error names the missing parameter
     return verify(METHODS[name].read(authorization, parameters), request, method=name)
 

@@ -11,6 +11,7 @@ from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
 from api.openapi.examples import examples
 from api.parameters import (
     GRANT_TYPE,
+    RESOURCE,
     SCOPE,
     TOKEN,
     TOKEN_TYPE_HINT,
@@ -79,10 +80,16 @@ def schemas() -> dict[str, dict[str, Any]]:
             *of_client,
             GRANT_TYPE,
             SCOPE,
+            RESOURCE,
             client_assertion_type=ASSERTION,
             grant_type={
                 "enum": ["client_credentials", "", None],
                 "description": "May be left out of JSON only.",
+            },
+            resource={
+                "type": ["string", "array", "null"],
+                "items": TEXT,
+                "description": "The API that the token is for; only one.",
             },
         ),
         "OwnToken": parameters(

@@ -60,5 +60,6 @@ def examples() -> dict[str, dict[str, Any]]:
         "Revocation": {},
         "JWKSet": {"keys": [jwk]},
         "Metadata": discovery.metadata(),
+        "ResourceMetadata": discovery.resource_metadata(),
         "Status": {"status": "ok"},
     }

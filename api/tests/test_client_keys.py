@@ -20,7 +20,7 @@ from rest_framework.test import APIClient
 from api import client_keys, clients, credentials, jose, public_keys, tokens
 from api.assertions import LEEWAY, MAX_LENGTH, TRIES
 from api.client_authentication import METHODS
-from api.client_authentication.assertion import ASSERTION_TYPE
+from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
 from api.models import Client, ClientKey, ClientProfile, UsedAssertion
 from api.standing import look_up_for_login
 from api.tests.support.assertions import GENERATE, KeyPair, claims_of, presented
@@ -133,7 +133,7 @@ def test_newer_name_of_eddsa_is_accepted(http: APIClient, client: Client) -> Non
         pytest.param({"aud": ["http://localhost:8000/"]}, id="both"),
         pytest.param({"iat": None}, id="no iat"),
         pytest.param({"nbf": 0}, id="nbf long ago"),
-        pytest.param({"exp": time.time() + 60.5}, id="fraction of a second"),
+        pytest.param({"exp": lambda: time.time() + 60.5}, id="fraction of a second"),
         pytest.param({"jti": "ü" * 1000}, id="long jti"),
         pytest.param({"email": {"a": [1]}}, id="other claims"),
     ],
@@ -143,7 +143,10 @@ def test_assertion_is_accepted(
     http: APIClient, client: Client, pair: KeyPair, more: dict[str, Any], typ: str | None
 ) -> None:
     header = {"typ": typ} if typ else {}
-    assert log_in(http, pair.sign(claims_of("signer", **more), header), client_id="signer")
+    claims = claims_of(
+        "signer", **{name: one() if callable(one) else one for name, one in more.items()}
+    )
+    assert log_in(http, pair.sign(claims, header), client_id="signer")
 
 
 @pytest.mark.parametrize("path", ["/login", "/introspect", "/revoke"])
@@ -482,7 +485,7 @@ def test_secret_and_assertion_together_are_refused(
         (presented(""), "client_assertion is required."),
         (
             presented("a.b.c") | {"client_assertion_type": "urn:example:saml2"},
-            f"The only client_assertion_type is {ASSERTION_TYPE}.",
+            f"The client_assertion_type is neither {ASSERTION_TYPE} nor {SPIFFE_TYPE}.",
         ),
         (presented("a.b.c", client_id="\0"), "client_id is malformed."),
     ],

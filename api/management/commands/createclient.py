@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from api import audit, client_keys
+from api import audit, client_keys, resources
 from api.clients import NO_SECRET, create_client
 from api.jose import UnusableKeyError
 from api.management.key_files import KEY_FILE, read_keys
@@ -18,7 +18,7 @@ class Command(BaseCommand):
     help = "Creates a client and prints its id and secret, once, as JSON."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("client_id", nargs="?", help="generated if not given")
+        parser.add_argument("client_id", nargs="?", help="generated if not given; may be a URL")
         parser.add_argument("--name", default="", help="name for people to read")
         parser.add_argument(
             "--scope", action="append", default=[], help="a scope of the client; repeat for several"
@@ -29,6 +29,19 @@ class Command(BaseCommand):
             default=[],
             metavar="FILE",
             help=f"{KEY_FILE}, instead of a secret; repeat for several",
+        )
+
+        parser.add_argument(
+            "--resource",
+            action="append",
+            default=[],
+            metavar="IDENTIFIER",
+            help="an API that the client may call; repeat for several",
+        )
+        parser.add_argument(
+            "--default-resource",
+            metavar="IDENTIFIER",
+            help="the API that tokens are for if the client names none; else this service",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -42,6 +55,11 @@ class Command(BaseCommand):
                     name=options["name"],
                     scopes=options["scope"],
                     secret=NO_SECRET if given else None,
+                )
+                granted = [resources.find(one) for one in options["resource"]]
+                default = options["default_resource"]
+                resources.set_grants(
+                    client, granted, None if default is None else resources.find(default)
                 )
                 added = client_keys.add(client, given)
                 proof = {"kids": [key.kid for key in added]} if given else {"client_secret": secret}

@@ -236,3 +236,32 @@ def test_pictures_of_a_list_that_is_in_use(staff: Page, service: Server, tmp_pat
     staff.goto(f"{service.url}/admin/api/client/?q=night&scope=read")
     expect(staff.locator("#result_list tbody tr")).to_have_count(5)
     inspect(staff, "admin-list")
+
+
+def test_api_is_added_connected_and_granted(staff: Page, service: Server) -> None:
+    orders = "https://orders.example.com"
+    service.manage("createclient", "gateway")
+    staff.get_by_role("link", name="APIs", exact=True).click()
+    staff.get_by_role("link", name="Add API").click()
+    staff.get_by_label("Identifier").fill(orders)
+    staff.get_by_label("Name").fill("Orders")
+    staff.get_by_label("introspect").check()
+    staff.get_by_label("Server").fill("gateway")
+    inspect(staff, "admin-api-add")
+    staff.get_by_role("button", name="Save", exact=True).click()
+    staff.get_by_role("link", name=orders, exact=True).first.click()
+    staff.get_by_role("link", name="Connect this API").click()
+    inspect(staff, "admin-api-connect")
+    assert copied(staff, "audience") == orders
+    assert f'audience="{orders}"' in copied(staff, "pyjwt")
+
+    service.manage("createclient", "billing")
+    staff.get_by_role("link", name="Home").click()
+    staff.get_by_role("link", name="Clients", exact=True).click()
+    staff.get_by_role("link", name="billing").click()
+    staff.get_by_role("checkbox", name=orders).check()
+    staff.get_by_label("Default API").select_option(orders)
+    inspect(staff, "admin-client-with-apis")
+    staff.get_by_role("button", name="Save", exact=True).click()
+    staff.locator("#result_list").get_by_role("link", name="billing").click()
+    expect(staff.get_by_role("checkbox", name=orders)).to_be_checked()
