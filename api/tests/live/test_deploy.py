@@ -1,4 +1,4 @@
-"""The nginx of `docs/deploy.md`, in front of the service."""
+"""The nginx of `deploy/nginx.conf`, in front of the service."""
 
 import json
 import socket
