@@ -12,6 +12,9 @@ from rest_framework.request import Request
 from api.exceptions import AccessDenied, CSRFFailed, body
 from api.tokens import IssuedToken
 
+# Characters of a token that a cookie can hold. Browsers drop one of more than 4096 bytes, and its
+# name and attributes need up to 250.
+MAX_COOKIE_TOKEN = 3840
 OWN_SITE = {"same-origin", "none"}  # `none`: the person used a bookmark or typed the address
 
 
@@ -52,8 +55,19 @@ def enforce_csrf(request: Request) -> None:
         raise CSRFFailed
 
 
+def fits_cookie(token: IssuedToken) -> bool:
+    """Tell whether a browser can keep a token. One with many scopes is too long."""
+    return len(token.text) <= MAX_COOKIE_TOKEN
+
+
 def remember_token(response: HttpResponseBase, token: IssuedToken) -> None:
-    """Set the token cookie. It lasts as long as the token, and no script can read it."""
+    """Set the token cookie. It lasts as long as the token, and no script can read it.
+
+    If the token does not fit, delete the cookie: it may hold the token of another client.
+    """
+    if not fits_cookie(token):
+        forget_token(response)
+        return
     response.set_cookie(
         settings.ACCESS_TOKEN_COOKIE,
         token.text,

@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.settings import api_settings
 
-from api.hashers import GeneratedSecretHasher, is_generated
+from api.hashers import GeneratedSecretHasher, is_generated, is_unreadable
 from api.models import RetiredSecret
 from api.standing import ClientState, look_up_for_login
 
@@ -98,7 +98,8 @@ def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) 
     if not client.pk:
         raise BadCredentialsError("unknown client")
     if matched is None:
-        raise BadCredentialsError("wrong secret")
+        unreadable = all(map(is_unreadable, client.secret_hashes))
+        raise BadCredentialsError("unreadable hash" if unreadable else "wrong secret")
     if not client.is_active:
         raise BadCredentialsError("inactive client")
     # No person has a generated secret. A client that became staff past the receivers has one.
@@ -125,7 +126,7 @@ def _match(secret: str, presented: str, stored: tuple[str, ...]) -> str | None:
     try:
         hasher = get_hasher(encoded.split("$", 1)[0])
         return encoded if hasher.verify(secret, encoded) else None
-    except ValueError:  # unknown client, no chosen secret, or an unknown kind of hash
+    except (ValueError, OverflowError):  # no chosen secret, or a hash that cannot be read
         get_hasher().verify(secret, _dummy_hash())
         return None
 

@@ -24,12 +24,13 @@ from rest_framework.response import Response
 
 from api.client_authentication.base import MalformedProofError
 from api.credentials import BadCredentialsError, ScopeNotGrantedError
-from api.health import DrainingError, NotMigratedError
+from api.health import DrainingError, NotMigratedError, ReadOnlyDatabaseError
 from api.keys import NoSigningKeyError
 from api.parameters import ParameterError, UnsupportedGrantTypeError
 from api.throttling.address import UnusableAddressError
 from api.throttling.guard import TooManyFailuresError
 from api.throttling.slow_hashes import QueueFullError
+from api.tokens import TokenTooLongError
 
 REALM = "authdemo"
 RETRY_AFTER = 2  # seconds; enough to reconnect to a database that is back
@@ -191,6 +192,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     DrainingError: lambda error: Unavailable(str(error)),
     UnsupportedGrantTypeError: lambda _: UnsupportedGrantType(),
     ScopeNotGrantedError: lambda _: InvalidScope(),
+    TokenTooLongError: lambda _: InvalidScope("The token would be too long; ask for fewer scopes."),
     Http404: lambda _: NotFound(),
     RequestDataTooBig: lambda _: BodyTooLarge(),
     SuspiciousOperation: lambda _: InvalidRequest(),
@@ -217,7 +219,7 @@ def translate(error: Exception) -> APIError | None:
         if translation := _TRANSLATIONS.get(kind):
             return translation(error)
     match error:
-        case NoSigningKeyError() | NotMigratedError():
+        case NoSigningKeyError() | NotMigratedError() | ReadOnlyDatabaseError():
             logger.error("Not ready: %s", error)
             return Unavailable()
         case IntegrityError() | DataError():

@@ -27,15 +27,22 @@ class NotMigratedError(Exception):
     """The database lacks migrations that this code needs."""
 
 
+class ReadOnlyDatabaseError(Exception):
+    """The database takes no writes: logins work, revocations do not."""
+
+
 def check_readiness() -> None:
     """Check that the service goes on, the database, its migrations and the signing key.
 
-    Raises `DrainingError`, `NotMigratedError`, `NoSigningKeyError` or a database error.
+    It logs a Redis that does not count. Raises `DrainingError`, `ReadOnlyDatabaseError`,
+    `NotMigratedError`, `NoSigningKeyError` or a database error.
     """
     if is_draining():
         raise DrainingError("The service is draining: it answers, and is about to stop.")
+    counters().redis_answers()  # logins go on without it
     database: Any = connection  # either of our backends
-    database.fetch_rows("SELECT 1", {})
+    if database.is_read_only():
+        raise ReadOnlyDatabaseError("The database is read-only.")
     _check_migrations()
     keys.signing_key()
 

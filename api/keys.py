@@ -54,6 +54,11 @@ _THUMBPRINT_MEMBERS = {
     "oct": ("k", "kty"),
 }
 _jws = jwt.PyJWS()
+# Not --now: if only this machine has a wrong SECRET_KEY, that would end the keys of all machines.
+REMEDY = (
+    "If another SECRET_KEY encrypted the keys, add that one to SECRET_KEY_FALLBACKS. "
+    "If there are no keys, `manage.py rotatekeys` makes one."
+)
 logger = logging.getLogger(__name__)
 
 
@@ -144,7 +149,7 @@ def signing_key() -> Key:
     """
     usable = [key for key in _keyring.keys().values() if key.signing]
     if not usable:
-        raise NoSigningKeyError("No key can sign; `manage.py rotatekeys --now` makes one.")
+        raise NoSigningKeyError(f"No key can sign. {REMEDY}")
     now = timezone.now()
     return next((key for key in usable if key.signs_from <= now), usable[-1])
 
@@ -183,8 +188,9 @@ def rotate(*, immediately: bool = False) -> SigningKey:
         newest = others.first()
         if newest and not immediately and _decrypt(newest) is None:
             raise UndecryptableKeyError(
-                "The signing key was encrypted with another SECRET_KEY, which other processes may "
-                "still use. Add it to SECRET_KEY_FALLBACKS, or rotate at once with --now."
+                "The signing key was encrypted with another SECRET_KEY, which other machines may "
+                "still use. Add that one to SECRET_KEY_FALLBACKS. If it is lost, see "
+                "docs/deploy.md."
             )
         signs_from = now if immediately or not newest else now + PUBLISH_AHEAD
         last_expiry = signs_from + api_settings.ACCESS_TOKEN_LIFETIME + LEEWAY

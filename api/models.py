@@ -4,12 +4,23 @@ A client is a row of Django's user table. `standing.py` reads these tables for l
 verifications.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.contrib.auth.models import User, UserManager
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
 
 JTI_LENGTH = 36  # characters; ours have 32
+
+
+# What RFC 6749 appendix A.1 allows, and letters and digits of any script, as Django does. But no
+# space and no %: Basic credentials may be form-urlencoded or not, and would name two clients.
+validate_client_id = RegexValidator(
+    r"^[\x21-\x24\x26-\x7e\w]{1,150}\Z",
+    "A client id has at most 150 letters, digits and visible ASCII characters, no percent sign.",
+)
 
 
 class ClientManager(UserManager["Client"]):
@@ -32,6 +43,21 @@ class Client(User):
             ("rotate_secret", "Can rotate a client's secret"),
             ("revoke_tokens", "Can revoke a client's tokens"),
         )
+
+    @classmethod
+    def normalize_username(cls, username: str) -> str:
+        """Keep a client id as it is: programs compare it byte for byte."""
+        return username
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Check the client id by our own rule. Django's is for people, and refuses URLs."""
+        excluded = set(exclude or ())
+        if "username" not in excluded:
+            try:
+                validate_client_id(self.username)
+            except ValidationError as error:
+                raise ValidationError({"username": error}) from error
+        super().clean_fields(exclude=excluded | {"username"})
 
 
 class RetiredSecret(models.Model):

@@ -66,7 +66,7 @@ class Parameter:
 CLIENT_ID = Parameter("client_id", max_length=150)
 CLIENT_SECRET = Parameter("client_secret", max_length=1024)
 GRANT_TYPE = Parameter("grant_type")
-SCOPE = Parameter("scope", max_length=4096)
+SCOPE = Parameter("scope", max_length=64 * 1024)
 TOKEN = Parameter("token", max_length=64 * 1024)
 TOKEN_TYPE_HINT = Parameter("token_type_hint")
 

@@ -151,6 +151,7 @@ class SignInPage(Page):
             context["client_id"] = self.request.data.get("client_id")  # never the secret
         if token := _access_token(data):
             context["parts"] = _explain(token)
+            context["is_kept"] = self.response.cookies[settings.ACCESS_TOKEN_COOKIE].value
         return context
 
     def session(self, data: Any) -> tokens.AccessToken | None:

@@ -5,6 +5,8 @@ from typing import Any
 from django.core.validators import RegexValidator
 from rest_framework import serializers
 
+from api.parameters import SCOPE
+
 # Characters that would garble the text around a name: controls, zero widths, bidi marks.
 UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
 
@@ -29,4 +31,6 @@ class RegistrationSerializer(serializers.Serializer[Any]):
     client_name = TextField(
         max_length=150, validators=[RegexValidator(rf"^[^{UNPRINTABLE}]*\Z")], **OPTIONAL
     )
-    scope = TextField(max_length=4096, validators=[RegexValidator(r"^[^\x00]*\Z")], **OPTIONAL)
+    scope = TextField(
+        max_length=SCOPE.max_length, validators=[RegexValidator(r"^[^\x00]*\Z")], **OPTIONAL
+    )

@@ -163,17 +163,22 @@ def local_secret_key() -> str:
     A complete file is linked into place, so processes that start together read the same key.
     """
     path = BASE_DIR / ".secret_key"
-    if not path.exists():
-        draft = path.with_name(f".secret_key.{secrets.token_hex(8)}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(64))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first; use its key
-        finally:
+    draft = path.with_name(f".secret_key.{secrets.token_hex(8)}")
+    try:
+        if not path.exists():
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(64))
+            with suppress(FileExistsError):  # another process was first; use its key
+                os.link(draft, path)
+        return path.read_text()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"SECRET_KEY is not set, and {path} cannot be used instead: {error.strerror}."
+        ) from error
+    finally:
+        with suppress(OSError):
             draft.unlink()
-    return path.read_text()
 
 
 def check_secret_key(name: str, key: str) -> str:
@@ -182,12 +187,16 @@ def check_secret_key(name: str, key: str) -> str:
             f"{name} is too weak. Use 50 random characters or more, such as `python3 -c "
             "'import secrets; print(secrets.token_urlsafe(64))'` prints."
         )
+    if "," in key:
+        raise ImproperlyConfigured(
+            f"{name} must not contain a comma, because SECRET_KEY_FALLBACKS could not hold it."
+        )
     return key
 
 
 SECRET_KEY = env.str("SECRET_KEY", "")
 if not SECRET_KEY and IS_LOCAL:
-    SECRET_KEY = local_secret_key()
+    SECRET_KEY = check_secret_key(".secret_key", local_secret_key())
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is required when PUBLIC_URL is public.")
 check_secret_key("SECRET_KEY", SECRET_KEY)
@@ -250,35 +259,58 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # bytes; more than any request needs
 # Database
 
 
+def parse_postgresql_url(url: str) -> dict[str, Any]:
+    """Read a URL with all its parameters, as libpq does. Return `{}` if it is malformed."""
+    import psycopg  # 25 MB, only if needed
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        options: dict[str, Any] = conninfo_to_dict(url)
+    except (psycopg.Error, UnicodeDecodeError):
+        return {}
+    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host"}
+    names["PORT"] = "port"
+    config = {name: options.pop(parameter, "") for name, parameter in names.items()}
+    # libpq checks ports when it connects. An @ belongs to a password that is not percent-encoded.
+    if "@" in config["HOST"] or not re.fullmatch(r"[0-9,]*", config["PORT"]):
+        return {}
+    return config | {"OPTIONS": options}
+
+
 def database() -> dict[str, Any]:
     """Parse `DATABASE_URL` and add the options that SQLite or PostgreSQL needs."""
     url = env.str("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
     config: dict[str, Any] = {}
-    if url.startswith(("sqlite://", "postgres://", "postgresql://")):
+    if url.startswith("sqlite://"):
         with suppress(ValueError):
             config = env.db_url_config(url)
+    elif url.startswith(("postgres://", "postgresql://")):
+        config = parse_postgresql_url(url)
     if not config.get("NAME"):
         raise ImproperlyConfigured(
-            "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
+            "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME. "
+            "Percent-encode special characters."
         )
     # Each thread keeps its connection and checks it before each request.
     config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
     options = config.setdefault("OPTIONS", {})
-    match config.get("ENGINE"):
-        case "django.db.backends.sqlite3":
-            config["ENGINE"] = "authdemo.sqlite3"
-            options["timeout"] = 3  # seconds that one writer waits for another
-            options["transaction_mode"] = "IMMEDIATE"
-            options["init_command"] = "PRAGMA synchronous=NORMAL"
-        case "django.db.backends.postgresql":
-            config["ENGINE"] = "authdemo.postgresql"
-            config["DISABLE_SERVER_SIDE_CURSORS"] = True  # they fail behind PgBouncer
-            options["server_side_binding"] = True
-            options.setdefault("connect_timeout", 3)  # seconds
-            # Probes keep a firewall from dropping an idle connection, or detect that it did.
-            options.setdefault("keepalives_idle", 30)  # seconds
-            options.setdefault("keepalives_interval", 5)  # seconds
-            options.setdefault("keepalives_count", 3)
+    if url.startswith("sqlite://"):
+        config["ENGINE"] = "authdemo.sqlite3"
+        options["timeout"] = 3  # seconds that one writer waits for another
+        options["transaction_mode"] = "IMMEDIATE"
+        options["init_command"] = "PRAGMA synchronous=NORMAL"
+    else:
+        config["ENGINE"] = "authdemo.postgresql"
+        config["DISABLE_SERVER_SIDE_CURSORS"] = True  # they fail behind PgBouncer
+        options["server_side_binding"] = True
+        # Seconds for each host. psycopg waits for two at least.
+        options.setdefault("connect_timeout", 2 if "," in config["HOST"] else 3)
+        # Probes keep a firewall from dropping an idle connection, or detect that it did.
+        options.setdefault("keepalives_idle", 30)  # seconds
+        options.setdefault("keepalives_interval", 5)  # seconds
+        options.setdefault("keepalives_count", 3)
+        # Of several hosts, and whenever a server becomes read-only, look for the one that writes.
+        options.setdefault("target_session_attrs", "read-write")
     return config
 
 
@@ -339,12 +371,12 @@ def redis_url() -> str:
     url: str = env.str("REDIS_URL", "")
     if not url:
         return url
-    from redis import ConnectionPool  # 7 MB, only if needed
+    from api.throttling.redis_url import connect  # 7 MB, only if needed
 
     try:
-        ConnectionPool.from_url(url)
-    except ValueError:
-        raise ImproperlyConfigured("REDIS_URL must be redis://HOST:PORT/NUMBER.") from None
+        connect(url)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"REDIS_URL {error}") from None
     return url
 
 
@@ -462,6 +494,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        "_granian": {"level": "INFO"},  # its own lines, by the root handler
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
         **{name: {"filters": [f"once_a_minute/{name}"]} for name in REPETITIVE_LOGGERS},
         **{name: {"filters": ["brief", f"once_a_minute/{name}"]} for name in QUOTING_LOGGERS},

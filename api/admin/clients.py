@@ -7,6 +7,7 @@ The list is fast for a million clients (see `client_list.py`).
 """
 
 import json
+import shlex
 from datetime import timedelta
 from typing import Any
 
@@ -256,7 +257,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         body = json.dumps({"client_id": client.username, "client_secret": secret})
         curl = (
             "curl --header 'Content-Type: application/json' --request POST \\\n"
-            f"  --data '{body}' \\\n  {settings.PUBLIC_URL}/login"
+            f"  --data {shlex.quote(body)} \\\n  {settings.PUBLIC_URL}/login"
         )
         context = {"secret": HiddenInLogs(secret), "curl": HiddenInLogs(curl), "note": note}
         return self._render(request, "secret", client, title, context)

@@ -80,9 +80,12 @@ def parse_basic(encoded: str) -> list[tuple[str, str]]:
     Raises `MalformedProofError`.
     """
     try:
-        client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+        text = base64.b64decode(encoded, validate=True).decode()
     except ValueError:
         raise MalformedProofError(MALFORMED) from None
+    client_id, _, secret = text.rpartition(":")
+    if not is_generated(secret):  # such a secret has no colon, so the id may have some
+        client_id, _, secret = text.partition(":")
     readings: list[tuple[str, str]] = []
     for decode in (partial(unquote_plus, errors="strict"), str):
         try:

@@ -232,7 +232,8 @@ def test_added_client_has_a_secret_that_its_page_alone_shows(
 
 
 def test_shown_curl_command_is_ready_to_run(admin: Browser, http: APIClient) -> None:
-    page = admin.post(ADD, {}).content.decode()
+    client, _ = clients.create_client("it's/$(x)")  # an id with everything that a shell understands
+    page = rotate(admin, client, 0).content.decode()
     match = re.search(r'<code id="curl">([^<]*)</code>', page)
     assert match
     command = shlex.split(unescape(match[1]))

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 from django.conf import settings as configured
+from django.contrib.auth.models import User
 from django.core.checks import Tags, run_checks
 from pytest_django import Settings
 
 from api import keys
+from api.checks import check_stored_hashes
 from api.clients import create_client
 from api.hashers import ChosenSecretHasher
 from api.models import SigningKey
@@ -151,6 +153,19 @@ def test_secret_of_the_demo_in_public(
     assert ids(["default"]) == expected
 
 
+def test_hashes_that_nobody_can_read_are_counted(db: None) -> None:
+    create_client("generated")
+    create_client("chosen", secret="bar")
+    User.objects.create_user("unusable")
+    assert ids(["default"]) == []
+    for number, stored in enumerate(("$2b$12$x", "md5$a$b", "$argon2id$v=19$m=8")):
+        User.objects.create(username=f"imported-{number}", password=stored)
+    (warning,) = check_stored_hashes(["default"])
+    assert warning.id == "api.W010"
+    assert "hashes of 3 clients" in warning.msg
+    assert ids(["default"]) == ["api.W010"]
+
+
 def test_no_check_is_silenced() -> None:
     assert configured.SILENCED_SYSTEM_CHECKS == []
 
@@ -159,7 +174,7 @@ def test_public_settings_pass_the_deployment_checks() -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "PUBLIC_URL": "https://auth.example.com",
-        "SECRET_KEY": "a secret key for the checks that tests make, of 50 and more",
+        "SECRET_KEY": "a secret key for the checks that tests make of 50 and more",
         "TRUSTED_PROXIES": "1",
     }
     done = subprocess.run(

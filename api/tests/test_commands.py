@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
+from urllib.parse import quote_plus
 
 import pytest
 from django.contrib.auth.models import User
@@ -16,7 +19,7 @@ from api.clients import create_client, rotate_secret
 from api.credentials import check
 from api.hashers import is_generated
 from api.models import Client, RetiredSecret, RevokedToken, SigningKey
-from api.tests.support.responses import is_good
+from api.tests.support.responses import basic, bearer, is_good
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +36,52 @@ def logs_in(http: APIClient, credentials: dict[str, str]) -> bool:
 
 
 # createclient
+
+CLIENT_IDS = [
+    pytest.param("https://app.example:8443/?a=b&c#d", id="URL"),
+    pytest.param("urn:example:app", id="URN"),
+    pytest.param("spiffe://example.org/ns/prod/sa/billing", id="SPIFFE id"),
+    pytest.param("a:b", id="colon"),
+    pytest.param("'\"\\;$(x)<b>`", id="quotes and brackets"),
+    pytest.param("e+mail@example.com", id="address"),
+    pytest.param("\ufb01x\uff41", id="NFKC would change it"),
+    pytest.param("x" * 150, id="150 characters"),
+]
+
+
+@pytest.mark.parametrize("client_id", CLIENT_IDS)
+def test_client_has_the_id_that_was_typed_and_logs_in_by_every_method(
+    http: APIClient, client_id: str
+) -> None:
+    made = json.loads(run("createclient", "--", client_id))
+    assert made["client_id"] == client_id == Client.objects.get().username
+    secret = made["client_secret"]
+    assert logs_in(http, made)
+    for pair in ((client_id, secret), (quote_plus(client_id), quote_plus(secret))):
+        grant = "grant_type=client_credentials"
+        form = "application/x-www-form-urlencoded"
+        response = http.generic("POST", "/login", grant, content_type=form, headers=basic(*pair))
+        assert response.status_code == 200, pair
+        assert response.json()["access_token"]
+    token = http.post("/login", made, format="json").json()["access_token"]
+    private = http.get("/private", headers=bearer(token)).json()
+    assert (private["sub"], private["client_id"]) == (client_id, client_id)
+
+
+@pytest.mark.parametrize("client_id", [*CLIENT_IDS, "a b", "a%20b", "e\u0301", "x" * 151])
+def test_import_accepts_and_refuses_the_ids_that_createclient_does(
+    http: APIClient, tmp_path: Path, client_id: str
+) -> None:
+    row = {"client_id": client_id, "client_secret": "bar"}
+    (tmp_path / "clients.jsonl").write_text(json.dumps(row))
+    with suppress(CommandError):
+        run("importclients", str(tmp_path / "clients.jsonl"))
+    imported = list(Client.objects.values_list("username", flat=True))
+    assert logs_in(http, row) == (imported == [client_id])
+    Client.objects.all().delete()
+    with suppress(CommandError):
+        run("createclient", "--", client_id)
+    assert imported == list(Client.objects.values_list("username", flat=True))
 
 
 def test_createclient_prints_credentials_that_log_in(http: APIClient) -> None:
@@ -56,7 +105,7 @@ def test_createclient_generates_an_id(http: APIClient) -> None:
     ("arguments", "complaint"),
     [
         (["boss"], "A user with that username already exists."),
-        (["a:b"], "Enter a valid username"),
+        (["a b"], "A client id has at most 150 letters"),
         (["foo", "--scope", "a b"], "'a b' is not a scope"),
     ],
 )

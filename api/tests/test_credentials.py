@@ -136,11 +136,49 @@ def test_stored_hash_is_no_secret(secret: str) -> None:
         assert check("generated", presented) is None
 
 
-@pytest.mark.parametrize("stored", ["", "!", "!unusable", "argon2$nonsense", "md5$a$b", "plain"])
+UNREADABLE = [
+    pytest.param("$2b$12$x", id="bcrypt without a prefix"),
+    pytest.param("md5$a$b", id="Django's md5"),
+    pytest.param("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", id="argon2 without a prefix"),
+    pytest.param("5f4dcc3b5aa765d61d8327deb882cf99", id="md5"),
+    pytest.param("plain", id="plain"),
+]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        *("", "!", "!unusable", "argon2$nonsense", "bcrypt$nonsense", "bcrypt_sha256$$2b$12$x"),
+        *("scrypt$x$1$1$1$x", "pbkdf2_sha256$99999999999999999999$a$b"),
+        *UNREADABLE,
+    ],
+)
 def test_hash_that_nobody_can_read_lets_nobody_in(stored: str) -> None:
     store("broken", stored)
     for presented in ("", "plain", stored, generate_secret()):
         assert check("broken", presented) is None
+
+
+@pytest.mark.parametrize("presented", ["a guess", generate_secret()], ids=["chosen", "generated"])
+@pytest.mark.parametrize("stored", UNREADABLE)
+def test_hash_of_an_unknown_kind_is_named_as_the_reason(
+    runs: dict[str, int], stored: str, presented: str
+) -> None:
+    store("broken", stored)
+    with pytest.raises(BadCredentialsError, match=r"^unreadable hash$"):
+        credentials.check("broken", presented, address="192.0.2.1")
+    assert runs["argon2"] == (1 if presented == "a guess" else 0), "what an unknown client costs"
+
+
+@pytest.mark.parametrize("client_id", ["generated", "chosen", "empty", "unusable"])
+@pytest.mark.parametrize("presented", ["a guess", generate_secret()], ids=["chosen", "generated"])
+def test_wrong_secret_is_named_as_the_reason(
+    chosen: Client, secret: str, client_id: str, presented: str
+) -> None:
+    store("empty", "")
+    store("unusable", make_password(None))
+    with pytest.raises(BadCredentialsError, match=r"^wrong secret$"):
+        credentials.check(client_id, presented, address="192.0.2.1")
 
 
 # What a check costs
@@ -474,8 +512,11 @@ def test_database_that_refuses_writes_stops_no_correct_login(
     ("arguments", "field"),
     [
         pytest.param({"client_id": "generated"}, "username", id="taken"),
-        pytest.param({"client_id": "a:b"}, "username", id="colon"),
         pytest.param({"client_id": "a b"}, "username", id="space"),
+        pytest.param({"client_id": "a%20b"}, "username", id="percent"),
+        pytest.param({"client_id": "a\n"}, "username", id="newline"),
+        pytest.param({"client_id": "e\u0301"}, "username", id="combining mark"),
+        pytest.param({"client_id": "a\u200b"}, "username", id="zero width"),
         pytest.param({"client_id": "x" * 151}, "username", id="long id"),
         pytest.param({"name": "x" * 151}, "first_name", id="long name"),
         pytest.param({"scopes": ["a b"]}, "scopes", id="two scopes in one"),

@@ -11,12 +11,13 @@ from urllib.parse import quote, quote_plus, urlencode
 import jwt
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.models import Group, User
 from rest_framework.test import APIClient
 
 from api import clients, credentials
 from api.models import Client
-from api.tests.support.responses import assert_error, basic
-from api.tokens import LIFETIME
+from api.tests.support.responses import assert_error, basic, bearer, is_good
+from api.tokens import LIFETIME, MAX_LENGTH
 
 FORM = "application/x-www-form-urlencoded"
 GRANT = {"grant_type": "client_credentials"}
@@ -268,6 +269,62 @@ def test_client_without_scopes_gets_the_empty_scope(post_form: Post) -> None:
     chosen("bar")
     response = post_form(GRANT | {"client_id": "foo", "client_secret": "bar"})
     assert claims_of(response)["scope"] == response.json()["scope"] == ""
+
+
+# Tokens that are too long
+
+TOO_LONG = "The token would be too long; ask for fewer scopes."
+
+
+@pytest.fixture
+def many(db: None) -> dict[str, str]:
+    """The credentials of a client with more scopes than a token can name."""
+    scopes = [f"a-scope-with-{number:08}" for number in range(300)]
+    client, secret = clients.create_client("many", scopes=scopes)
+    return {"client_id": client.username, "client_secret": secret}
+
+
+def longest(http: APIClient, credentials: dict[str, str]) -> str:
+    """Return the longest token that the client gets by asking for one scope less each time."""
+    groups = Group.objects.filter(user__username=credentials["client_id"])
+    names = sorted(groups.values_list("name", flat=True))
+    while names:
+        body = credentials | {"scope": " ".join(names)}
+        response = http.post("/login", body, format="json")
+        if response.status_code == 200:
+            assert response.json()["scope"] == body["scope"]
+            return str(response.json()["access_token"])
+        assert_error(response, 400, "invalid_scope", TOO_LONG)
+        names.pop()
+    raise AssertionError("No token was short enough.")
+
+
+def test_token_is_refused_at_login_if_it_is_too_long_to_be_used(
+    http: APIClient, many: dict[str, str]
+) -> None:
+    assert_error(http.post("/login", many, format="json"), 400, "invalid_scope", TOO_LONG)
+    token = longest(http, many)
+    assert MAX_LENGTH - 60 < len(token) <= MAX_LENGTH
+    assert len(f"Authorization: Bearer {token}\r\n") < 8190, "Apache takes no longer line"
+    introspected = http.post("/introspect", many | {"token": token}, format="json")
+    assert introspected.json()["active"] is True
+    assert is_good(http, token)
+    assert http.post("/revoke", many | {"token": token}, format="json").status_code == 200
+    assert not is_good(http, token)
+
+
+@pytest.mark.parametrize(
+    "client_id", ["a\nb", "a\u200bb", "\U0001f511", "\U00020000" * 150], ids=ascii
+)
+def test_row_of_another_project_gets_tokens_that_are_good(
+    http: APIClient, db: None, client_id: str
+) -> None:
+    """Django's `create_user` refuses no name."""
+    User.objects.create_user(client_id, password="bar")
+    body = {"client_id": client_id, "client_secret": "bar"}
+    token = http.post("/login", body, format="json").json()["access_token"]
+    assert is_good(http, token)
+    assert http.get("/private", headers=bearer(token)).json()["sub"] == client_id
 
 
 # What is ignored, and what is not

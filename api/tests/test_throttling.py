@@ -29,7 +29,8 @@ from api.tests.support.server import GRANIAN, Server
 from api.tests.support.services import Redis
 from api.throttling import counters, memory
 from api.throttling.memory import MemoryStore
-from api.throttling.redis import TIMEOUT, RedisStore
+from api.throttling.redis import RedisStore
+from api.throttling.redis_url import TIMEOUT
 from api.throttling.store import Counter, Store
 
 LIMIT, ADDRESS_LIMIT = 10, 100  # the defaults
@@ -309,10 +310,10 @@ GUESSER = """
 import time
 from concurrent.futures import ThreadPoolExecutor
 from api.credentials import BadCredentialsError
-import api.throttling.redis
+import api.throttling.redis_url
 from api.throttling import slow_hashes
 from api.throttling.guard import TooManyFailuresError, guard
-api.throttling.redis.TIMEOUT = 60  # an overloaded machine is another subject
+api.throttling.redis_url.TIMEOUT = 60  # an overloaded machine is another subject
 slow_hashes.MAX_PER_NETWORK = 50
 
 def guess(_):

@@ -9,7 +9,7 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from api import parameters, tokens
-from api.browser import enforce_csrf, forget_token, remember_token
+from api.browser import enforce_csrf, fits_cookie, forget_token, remember_token
 from api.exceptions import InvalidScope, UnsupportedGrantType
 from api.openapi.operations import Describe
 from api.parsers import JSONParser
@@ -37,7 +37,9 @@ class LoginView(ClientView):
             return Response(token_response(token))
         destination = local_path(request.query_params.get("next", ""))
         response: HttpResponseBase = (
-            HttpResponseRedirect(destination) if destination else Response(token_response(token))
+            HttpResponseRedirect(destination)
+            if destination and fits_cookie(token)
+            else Response(token_response(token))
         )
         remember_token(response, token)
         return response

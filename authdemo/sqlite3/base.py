@@ -65,6 +65,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self) -> bool:
         return self._opened == self._identity()
 
+    def is_read_only(self) -> bool:
+        """Tell whether nobody may write the file. Opens and reads it."""
+        self.fetch_rows("SELECT 1", {})
+        return not (self.is_in_memory_db() or os.access(self.settings_dict["NAME"], os.W_OK))
+
     def _identity(self) -> tuple[int, int] | None:
         """Return the identity of the file, or `None` if it is missing or in memory."""
         try:

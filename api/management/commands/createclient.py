@@ -16,7 +16,7 @@ class Command(BaseCommand):
     help = "Creates a client and prints its id and secret, once, as JSON."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("client_id", nargs="?", help="generated if not given")
+        parser.add_argument("client_id", nargs="?", help="generated if not given; may be a URL")
         parser.add_argument("--name", default="", help="name for people to read")
         parser.add_argument(
             "--scope", action="append", default=[], help="a scope of the client; repeat for several"

@@ -34,6 +34,7 @@ class Command(BaseCommand):
             blocking_threads=max(1, settings.THREADS),
             respawn_failed_workers=True,
             workers_kill_timeout=KILL_TIMEOUT,
+            log_dictconfig=settings.LOGGING,
         )
         server.on_startup(drain_on_sigterm)
         server.serve()

@@ -5,13 +5,16 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from urllib.parse import urlencode
 
 import pytest
 import requests
 
 from api.tests.support.load import call, log_in
 from api.tests.support.nginx import Nginx, documented_config
+from api.tests.support.responses import bearer
 from api.tests.support.server import Server
+from api.tokens import MAX_LENGTH
 
 
 @contextmanager
@@ -43,6 +46,22 @@ def test_caller_chooses_no_address(front: Server) -> None:
     ]
     statuses = [log_in(front, "foo", "wrong", headers).status for headers in forged]
     assert statuses == [401] * 10 + [429]
+
+
+def test_longest_token_passes(front: Server) -> None:
+    scopes = [f"a-scope-with-{number:08}" for number in range(260)]
+    options = [part for scope in scopes for part in ("--scope", scope)]
+    made = json.loads(front.manage("createclient", "many", *options))
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    while len(scopes) > 200:
+        body = made | {"grant_type": "client_credentials", "scope": " ".join(scopes)}
+        login = call(front, "/login", form, urlencode(body))
+        if login.status == 200:
+            break
+        assert login.body["error"] == "invalid_scope"
+        scopes.pop()
+    assert len(login.body["access_token"]) > MAX_LENGTH - 60
+    assert call(front, "/private", bearer(login.body["access_token"])).status == 200
 
 
 def test_slow_bodies_delay_nobody(front: Server) -> None:

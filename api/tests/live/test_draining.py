@@ -16,17 +16,13 @@ import pytest
 from api import health
 from api.management.commands.serve import drain_on_sigterm
 from api.tests.support.load import Answer, call, log_in
-from api.tests.support.server import Server
+from api.tests.support.server import Server, serve
 from api.tests.support.services import children, eventually
 
 DRAINING = {
     "error": "temporarily_unavailable",
     "error_description": "The service is draining: it answers, and is about to stop.",
 }
-
-
-def serve(server: Server) -> tuple[str, ...]:
-    return ("manage.py", "serve", "--port", str(server.port))
 
 
 class Balancer:
