@@ -41,10 +41,7 @@ def environment() -> dict[str, str]:
 
 def variables() -> set[str]:
     """Return the variables that README and docs/deploy.md list."""
-    tables = (
-        section(PROJECT / "README.md", "Settings"),
-        section(DOCS / "deploy.md", "More settings"),
-    )
+    tables = section(README, "Settings"), section(DOCS / "deploy.md", "More settings")
     return {quoted(row[0])[0] for table in tables for row in rows(table)}
 
 
