@@ -71,7 +71,7 @@ def front(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[
     )
     for service in (first, second):
         service.extra = {"PUBLIC_URL": f"https://localhost:{nginx.port}", "TRUSTED_PROXIES": "1"}
-        service.extra |= {"DRAIN_SECONDS": "0"}
+        service.extra |= {"DRAIN_SECONDS": "0", "GRANIAN_BLOCKING_THREADS": "8"}
     made = json.loads(first.manage("createclient", "billing"))
     with second.running(), nginx.running():
         yield Front([first, second], nginx, made["client_id"], made["client_secret"])

@@ -54,6 +54,7 @@ def test_restore_revives_what_has_ended_since_and_revokeall_ends_its_tokens(
         return [log_in(server, name, secret).status for name, secret in secrets.items()]
 
     with server.running():
+        assert call(server, "/readyz").status == 200  # so it has the database open
         secrets = json.loads(server.shell(CREATE))
         token = log_in(server, "newest", secrets["newest"]).body["access_token"]
         run(backup)
