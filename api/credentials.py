@@ -1,32 +1,34 @@
 """Check the credentials of clients, and of people in the admin.
 
 The cost of a check depends only on the form of the presented secret: one SHA-256 for a generated
-secret, one Argon2id run for any other. It does not depend on the client or the stored hash, so
-response times reveal nothing. One exception: a hash imported from another Django project is checked
+secret, one Argon2id run for any other. A secret with whitespace around it costs one more, of what
+is left without it. The cost does not depend on the client or the stored hash, so response times
+reveal nothing. One exception: a hash imported from another Django project is checked
 with its own algorithm until the client's first login replaces it.
 """
 
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
 from django.contrib.auth.hashers import get_hasher, make_password
 from django.contrib.auth.models import User
-from django.db import Error, connection, transaction
+from django.db import Error
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.settings import api_settings
 
+from api import usage
 from api.hashers import GeneratedSecretHasher, is_generated, is_unreadable
 from api.models import RetiredSecret
-from api.standing import ClientState, look_up_for_login
+from api.standing import ClientState, GrantedResource, look_up_for_login
+from api.usage import fail_if_locked
 
 INTROSPECT, REGISTER = "introspect", "register"  # scopes that this service requires
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
+RIGHT_WITHOUT_SPACES = "wrong secret, right without the spaces or line breaks around it"
 UPGRADE_MARGIN = timedelta(seconds=10)  # for logins that began before the hash was upgraded
 logger = logging.getLogger(__name__)
 
@@ -40,16 +42,20 @@ class BadCredentialsError(Exception):
 
 
 class ScopeNotGrantedError(Exception):
-    """The client requested a scope that it does not have."""
+    """The client requested a scope that it does not have, or not for this resource."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A successful login: the client, the stored hash that matched, and the caller's address."""
+    """A successful login: the client, the caller's address, and what proved the client's identity.
+
+    That is the stored hash of a secret, or another credential, such as `key:17`.
+    """
 
     client: ClientState
-    secret_hash: str
     address: str
+    secret_hash: str = ""
+    credential: str = ""
 
     @property
     def client_id(self) -> str:
@@ -60,17 +66,22 @@ class Login:
         """The client's groups whose names can be scopes."""
         return tuple(filter(is_scope, self.client.groups))
 
-    def select_scopes(self, requested: str | None) -> tuple[str, ...]:
+    def select_scopes(
+        self, requested: str | None, resource: GrantedResource | None = None
+    ) -> tuple[str, ...]:
         """Return the requested scopes, or all if none is requested (RFC 6749 §3.3).
 
-        Raises `ScopeNotGrantedError`.
+        They are those of the client that the resource understands. Raises `ScopeNotGrantedError`.
         """
-        if not requested:
-            return self.scopes
-        wanted = set(requested.split(" "))
-        if not wanted.issubset(self.scopes):
+        scopes = self.scopes
+        if resource and resource.scopes:
+            scopes = tuple(scope for scope in scopes if scope in resource.scopes)
+        wanted = set(filter(None, (requested or "").split(" ")))  # several spaces are as one
+        if not wanted:
+            return scopes
+        if not wanted.issubset(scopes):
             raise ScopeNotGrantedError
-        return tuple(scope for scope in self.scopes if scope in wanted)
+        return tuple(scope for scope in scopes if scope in wanted)
 
 
 def is_scope(name: str) -> bool:
@@ -91,26 +102,34 @@ def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) 
     if "\0" in client_id + secret:
         # PBKDF2 ignores NUL bytes at the end of a secret.
         raise BadCredentialsError("malformed")
-    generated = is_generated(secret)
-    presented = GeneratedSecretHasher().encode(secret, "") if generated else ""
+    presented, trimmed = _fast_hash(secret), secret.strip()
     client = look_up_for_login(client_id, secret_hash=presented)
     matched = _match(secret, presented, client.secret_hashes)
+    # Always tried, whatever matched: the time of a refusal must not show who is known.
+    near = trimmed != secret and _match(trimmed, _fast_hash(trimmed), client.secret_hashes)
     if not client.pk:
         raise BadCredentialsError("unknown client")
     if matched is None:
+        if near:
+            raise BadCredentialsError(RIGHT_WITHOUT_SPACES)
         unreadable = all(map(is_unreadable, client.secret_hashes))
         raise BadCredentialsError("unreadable hash" if unreadable else "wrong secret")
     if not client.is_active:
         raise BadCredentialsError("inactive client")
     # No person has a generated secret. A client that became staff past the receivers has one.
-    if is_staff and (generated or not client.is_staff):
+    if is_staff and (presented or not client.is_staff):
         raise BadCredentialsError("not staff")
     if not is_staff and not client.is_client:
         raise BadCredentialsError("staff, not a client")
-    if not generated:
+    if not presented:
         matched = _upgrade(client, secret, matched)
-    _mark_used(client)
-    return Login(client, matched, address)
+    usage.mark_secret(client)
+    return Login(client, address, secret_hash=matched)
+
+
+def _fast_hash(secret: str) -> str:
+    """Return the hash of a generated secret, and an empty text for a chosen one."""
+    return GeneratedSecretHasher().encode(secret, "") if is_generated(secret) else ""
 
 
 def _match(secret: str, presented: str, stored: tuple[str, ...]) -> str | None:
@@ -149,7 +168,7 @@ def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
     upgraded = make_password(secret)
     grace = api_settings.ACCESS_TOKEN_LIFETIME + UPGRADE_MARGIN
     try:
-        with _fail_if_locked():
+        with fail_if_locked():
             rows = User.objects.filter(pk=client.pk, password=encoded)
             if not rows.update(password=upgraded):
                 return encoded
@@ -165,33 +184,3 @@ def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
         logger.warning("The hash of a client's secret could not be upgraded.")
         return encoded
     return upgraded
-
-
-def _mark_used(client: ClientState) -> None:
-    """Record the time of a client's login, at most once an hour. A failure is only logged."""
-    if client.was_used_recently:
-        return
-    try:
-        with _fail_if_locked():
-            User.objects.filter(pk=client.pk).update(last_login=timezone.now())
-    except Error:
-        logger.warning("The last use of a client could not be recorded.")
-
-
-@contextmanager
-def _fail_if_locked() -> Iterator[None]:
-    """Open a transaction that fails, instead of waiting for another writer."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute("PRAGMA busy_timeout")
-            (patience,) = cursor.fetchone()
-            cursor.execute("PRAGMA busy_timeout = 0")
-            try:
-                with transaction.atomic():
-                    yield
-            finally:
-                cursor.execute(f"PRAGMA busy_timeout = {patience}")
-        else:
-            with transaction.atomic():
-                cursor.execute("SET LOCAL lock_timeout = '50ms'")
-                yield

@@ -5,10 +5,10 @@ sentence in the characters that RFC 6749 §5.2 allows. It never repeats what a c
 """
 
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import (
     BadRequest,
     PermissionDenied,
@@ -16,23 +16,27 @@ from django.core.exceptions import (
     SuspiciousOperation,
 )
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.template import loader
+from django.http import Http404
 from django.urls import get_script_prefix
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
-from api.client_authentication.base import MalformedProofError
+from api.client_authentication.base import MalformedProofError, MissingProofError
 from api.credentials import BadCredentialsError, ScopeNotGrantedError
 from api.health import DrainingError, NotMigratedError, ReadOnlyDatabaseError
+from api.issuers import IssuerUnavailableError
+from api.jose import UnusableKeyError
 from api.keys import NoSigningKeyError
+from api.negotiation import OTHER_MEDIA_TYPE, UnsupportedBodyError, is_from_our_page
 from api.parameters import ParameterError, UnsupportedGrantTypeError
+from api.resources import ResourceNotGrantedError, SeveralResourcesError
 from api.throttling.address import UnusableAddressError
 from api.throttling.guard import TooManyFailuresError
 from api.throttling.slow_hashes import QueueFullError
-from api.tokens import TokenTooLongError
+from api.tokens import NotOwnTokenError, TokenTooLongError
 
 REALM = "authdemo"
+RESOURCE_METADATA = "/.well-known/oauth-protected-resource"
 RETRY_AFTER = 2  # seconds; enough to reconnect to a database that is back
 # These include ProgrammingError for a missing table and InternalError for a read-only standby. A
 # damaged file raises a plain DatabaseError.
@@ -68,9 +72,16 @@ class InvalidClient(APIError):
     default_code = "invalid_client"
     default_detail = "The client credentials are not valid."
 
-    def __init__(self, scheme: str = "Basic") -> None:
+    def __init__(self, description: str | None = None, scheme: str = "Basic") -> None:
         challenge = f'{scheme} realm="{REALM}", charset="UTF-8"'  # RFC 7617 §2
-        super().__init__(headers={"WWW-Authenticate": challenge})
+        super().__init__(description, {"WWW-Authenticate": challenge})
+
+
+class UnauthorizedClient(APIError):
+    """Says nothing of the token, which the client need not have (RFC 7009 §2.1)."""
+
+    default_code = "unauthorized_client"
+    default_detail = "A client may revoke only its own tokens."
 
 
 class UnsupportedGrantType(APIError):
@@ -78,9 +89,21 @@ class UnsupportedGrantType(APIError):
     default_detail = "The only grant_type is client_credentials."
 
 
+class UnsupportedResponseType(APIError):
+    default_code = "unsupported_response_type"
+    default_detail = "No person logs in here; get a token with grant_type=client_credentials."
+
+
 class InvalidScope(APIError):
     default_code = "invalid_scope"
     default_detail = "The client does not have the requested scope."
+
+
+class InvalidTarget(APIError):
+    """The resource is malformed, unknown or not the client's, in one response (RFC 8707 §2)."""
+
+    default_code = "invalid_target"
+    default_detail = "The client is not granted the requested resource."
 
 
 class InvalidClientMetadata(APIError):
@@ -99,6 +122,14 @@ class SlowDown(APIError):
         super().__init__(headers={"Retry-After": str(wait)})
 
 
+def _bearer(**attributes: str) -> str:
+    """Return a challenge that says where to learn how to get a token (RFC 9728 §3.1, §5.1)."""
+    path = settings.PUBLIC_URL.removeprefix(settings.ORIGIN)
+    metadata = f"{settings.ORIGIN}{RESOURCE_METADATA}{path}"
+    parts = {"realm": REALM, "resource_metadata": metadata, **attributes}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parts.items())
+
+
 class MissingToken(APIError):
     """No token at all: a challenge without an error attribute (RFC 6750 §3.1)."""
 
@@ -108,7 +139,7 @@ class MissingToken(APIError):
     def __init__(self) -> None:
         super().__init__(
             f"An access token is required; get one from {get_script_prefix()}login.",
-            {"WWW-Authenticate": f'Bearer realm="{REALM}"'},
+            {"WWW-Authenticate": _bearer()},
         )
 
 
@@ -118,8 +149,7 @@ class BearerError(APIError):
     def __init__(self, description: str | None = None, **attributes: str) -> None:
         super().__init__(description)
         parts = {"error": self.default_code, "error_description": str(self.detail), **attributes}
-        challenge = "".join(f', {name}="{value}"' for name, value in parts.items())
-        self.headers["WWW-Authenticate"] = f'Bearer realm="{REALM}"{challenge}'
+        self.headers["WWW-Authenticate"] = _bearer(**parts)
 
 
 class InvalidToken(BearerError):
@@ -154,6 +184,16 @@ class BodyTooLarge(APIError):
     default_detail = "The request body is larger than 64 KiB."
 
 
+class UnsupportedBody(APIError):
+    """The header names the only content coding that is supported (RFC 9110 §15.5.16)."""
+
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_detail = OTHER_MEDIA_TYPE
+
+    def __init__(self, description: str | None = None) -> None:
+        super().__init__(description, {"Accept-Encoding": "identity"})
+
+
 class Unavailable(APIError):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "temporarily_unavailable"
@@ -175,6 +215,8 @@ def _keep_status(sentence: str) -> Callable[[exceptions.APIException], APIError]
     def translate_status(error: exceptions.APIException) -> APIError:
         translated = InvalidRequest(sentence)
         translated.status_code = error.status_code
+        if challenge := getattr(error, "auth_header", None):  # set by DRF for a 401
+            translated.headers["WWW-Authenticate"] = challenge
         return translated
 
     return translate_status
@@ -186,13 +228,22 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     BadCredentialsError: lambda _: InvalidClient(),
     TooManyFailuresError: lambda error: SlowDown(error.wait),
     QueueFullError: lambda _: Unavailable(),
+    IssuerUnavailableError: lambda _: Unavailable(),
     ParameterError: lambda error: InvalidRequest(str(error)),
     MalformedProofError: lambda error: InvalidRequest(str(error)),
+    MissingProofError: lambda error: InvalidClient(str(error)),
+    NotOwnTokenError: lambda _: UnauthorizedClient(),
+    UnsupportedBodyError: lambda error: UnsupportedBody(str(error)),
     UnusableAddressError: lambda error: InvalidRequest(str(error)),
     DrainingError: lambda error: Unavailable(str(error)),
-    UnsupportedGrantTypeError: lambda _: UnsupportedGrantType(),
+    UnsupportedGrantTypeError: lambda error: UnsupportedGrantType(str(error)),
     ScopeNotGrantedError: lambda _: InvalidScope(),
     TokenTooLongError: lambda _: InvalidScope("The token would be too long; ask for fewer scopes."),
+    ResourceNotGrantedError: lambda _: InvalidTarget(),
+    SeveralResourcesError: lambda _: InvalidTarget(
+        "A token is for one resource; request only one."
+    ),
+    UnusableKeyError: lambda error: InvalidClientMetadata(str(error)),
     Http404: lambda _: NotFound(),
     RequestDataTooBig: lambda _: BodyTooLarge(),
     SuspiciousOperation: lambda _: InvalidRequest(),
@@ -204,10 +255,6 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     exceptions.ParseError: _keep_status("The request body could not be parsed."),
     exceptions.MethodNotAllowed: _keep_status(
         "This path does not support the method; see the Allow header."
-    ),
-    exceptions.NotAcceptable: _keep_status("No media type in the Accept header is available here."),
-    exceptions.UnsupportedMediaType: _keep_status(
-        "Send the body as JSON or as a form; no other media type is supported."
     ),
     exceptions.APIException: _keep_status("The request is malformed."),
 }
@@ -235,34 +282,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     translated = translate(error)
     if translated is None:
         return None
-    if isinstance(translated, InvalidClient) and "Sec-Fetch-Site" in context["request"].headers:
-        translated = InvalidClient("Form")
+    if isinstance(translated, InvalidClient) and is_from_our_page(context["request"]._request):
+        translated = InvalidClient(str(translated.detail), "Form")
     return Response(body(translated), translated.status_code, headers=translated.headers)
-
-
-def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Make the error response outside DRF, for example for an unknown path or host."""
-    return _plain(request, translate(exception) or InvalidRequest())
-
-
-def csrf_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return _plain(request, CSRFFailed())
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Make the response to an exception outside DRF: 503 if the database is down, else 500."""
-    error = sys.exc_info()[1]
-    translated = translate(error) if isinstance(error, Exception) else None
-    return _plain(request, translated or ServerError())
 
 
 def body(error: APIError) -> dict[str, str]:
     return {"error": error.default_code, "error_description": str(error.detail)}
-
-
-def _plain(request: HttpRequest, error: APIError) -> HttpResponse:
-    """Respond without DRF: with a page to a browser, with JSON to a program."""
-    if "text/html" in request.headers.get("Accept", "") and "Authorization" not in request.headers:
-        page = loader.render_to_string("api/error_page.html", {"error": body(error)})
-        return HttpResponse(page, status=error.status_code, headers=error.headers)
-    return JsonResponse(body(error), status=error.status_code, headers=error.headers)

@@ -1,4 +1,4 @@
-"""Clients, their retired secrets, revoked tokens and signing keys.
+"""Clients, their credentials and APIs, revoked tokens, used assertions, issuers and signing keys.
 
 A client is a row of Django's user table. `standing.py` reads these tables for logins and token
 verifications.
@@ -6,12 +6,17 @@ verifications.
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from django.contrib.auth.models import User, UserManager
+from django.contrib.auth.models import Group, User, UserManager
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
+from api import identifiers
+
+ISSUER_LENGTH = 255  # characters
+SUBJECT_LENGTH = 512
 JTI_LENGTH = 36  # characters; ours have 32
 
 
@@ -60,6 +65,45 @@ class Client(User):
         super().clean_fields(exclude=excluded | {"username"})
 
 
+class ClientProfile(models.Model):
+    """What Django's user table has no column for. A client without a row has the defaults.
+
+    `auth_method` is the only method the client may use; if it is empty, it may use all.
+    """
+
+    client = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="profile")
+    auth_method = models.CharField(max_length=32, blank=True, default="")
+    secret_made_at = models.DateTimeField(null=True)
+    secret_used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"the profile of client {self.client_id}"
+
+
+class ClientKey(models.Model):
+    """A public key of a client, which signs its assertions. It never changes.
+
+    `kid` is its thumbprint (RFC 7638), `jwk_kid` the name that its JWK came with.
+    """
+
+    client = models.ForeignKey(User, models.CASCADE, related_name="client_keys")
+    kid = models.CharField("key id", max_length=43)
+    jwk_kid = models.CharField(max_length=255, blank=True)
+    jwk = models.JSONField()
+    name = models.CharField(max_length=150, blank=True)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    expires_at = models.DateTimeField("expires", null=True, blank=True)
+    last_used_at = models.DateTimeField("last used", null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("client", "kid"), name="api_clientkey_once_per_client"),
+        )
+
+    def __str__(self) -> str:
+        return self.name or self.kid
+
+
 class RetiredSecret(models.Model):
     """The secret a client had before its last rotation, good until its grace period ends.
 
@@ -89,9 +133,60 @@ class TokenGeneration(models.Model):
         return f"generation {self.number} of client {self.client_id}"
 
 
-class RevokedTokenManager(models.Manager["RevokedToken"]):
+class Resource(models.Model):
+    """An API that accepts our tokens. People read "API"; RFC 8707 and RFC 9728 say resource."""
+
+    identifier = models.CharField(
+        max_length=identifiers.MAX_LENGTH, unique=True, validators=[identifiers.validate]
+    )
+    name = models.CharField(max_length=150, blank=True)
+    scopes = models.ManyToManyField(Group, blank=True, related_name="resources")
+    server = models.ForeignKey(
+        User, models.SET_NULL, null=True, blank=True, related_name="served_resources"
+    )
+    clients: "models.ManyToManyField[User, ResourceGrant]" = models.ManyToManyField(
+        User, through="ResourceGrant", related_name="resources"
+    )
+
+    class Meta:
+        verbose_name = "API"
+        ordering = ("identifier",)
+
+    def __str__(self) -> str:
+        return self.identifier
+
+    def clean(self) -> None:
+        """Refuse the other spelling of another resource's identifier."""
+        same = Resource.objects.filter(identifier__in=identifiers.spellings(self.identifier))
+        if same.exclude(pk=self.pk).exists():
+            raise ValidationError({"identifier": "There is an API with this identifier."})
+
+
+class ResourceGrant(models.Model):
+    """A client may get tokens for a resource, and gets them for its default one if it names none.
+
+    Tokens depend on the row: after it is deleted, another row for the same pair revives none.
+    """
+
+    client = models.ForeignKey(User, models.CASCADE, related_name="resource_grants")
+    resource = models.ForeignKey(Resource, models.CASCADE, related_name="grants", db_index=False)
+    is_default = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("resource", "client"), name="api_one_grant"),
+            models.UniqueConstraint(
+                fields=("client",), condition=models.Q(is_default=True), name="api_one_default"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"client {self.client_id} may call resource {self.resource_id}"
+
+
+class ExpiringManager(models.Manager[Any]):
     def delete_some_expired(self, then: datetime, at_most: int) -> None:
-        """Delete at most `at_most` tokens that had expired by `then`."""
+        """Delete at most `at_most` rows that had expired by `then`."""
         expired = self.filter(expires_at__lte=then).order_by("expires_at")
         self.filter(pk__in=list(expired.values_list("pk", flat=True)[:at_most])).delete()
 
@@ -105,10 +200,25 @@ class RevokedToken(models.Model):
     jti = models.CharField(max_length=JTI_LENGTH, primary_key=True)
     expires_at = models.DateTimeField(db_index=True)
 
-    objects = RevokedTokenManager()
+    objects = ExpiringManager()
 
     def __str__(self) -> str:
         return self.jti
+
+
+class UsedAssertion(models.Model):
+    """An assertion that a client has used. The row is kept until nobody could use it again.
+
+    `digest` is of the client and the assertion's `jti`.
+    """
+
+    digest = models.CharField(max_length=43, primary_key=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    objects = ExpiringManager()
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 class SigningKey(models.Model):
@@ -132,3 +242,53 @@ class SigningKey(models.Model):
 
     def __str__(self) -> str:
         return self.kid
+
+
+class TrustedIssuer(models.Model):
+    """Another token issuer, whose tokens prove the identity of workloads (RFC 7523 §3).
+
+    Its keys are those that staff gave, or else those last fetched by discovery. They are in the
+    database, so all processes use the same ones, and a restart does not need the issuer.
+    """
+
+    url = models.CharField("issuer", max_length=ISSUER_LENGTH, unique=True)
+    name = models.CharField(max_length=150, blank=True)
+    audience = models.CharField(max_length=ISSUER_LENGTH, blank=True)
+    is_internal = models.BooleanField("internal", default=False)
+    given_jwks = models.TextField("keys", blank=True)
+    fetched_jwks = models.TextField(blank=True, editable=False)
+    fetched_at = models.DateTimeField("keys fetched", null=True, editable=False)
+    tried_at = models.DateTimeField("fetch last tried", null=True, editable=False)
+
+    class Meta:
+        ordering = ("url",)
+
+    def __str__(self) -> str:
+        return self.name or self.url
+
+
+class WorkloadIdentity(models.Model):
+    """The subject of a trusted issuer that is a client.
+
+    `claims` are further claims that the issuer's token must have, as text.
+    """
+
+    client = models.ForeignKey(User, models.CASCADE, related_name="identities")
+    issuer = models.ForeignKey(TrustedIssuer, models.CASCADE, related_name="identities")
+    subject = models.CharField(max_length=SUBJECT_LENGTH)
+    claims = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    last_used_at = models.DateTimeField("last used", null=True, editable=False)
+
+    class Meta:
+        verbose_name_plural = "workload identities"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("issuer", "subject"),
+                name="api_workloadidentity_one_client",
+                violation_error_message="This subject of the issuer already belongs to a client.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.subject

@@ -1,4 +1,4 @@
-"""Revoke a client's tokens when it loses a scope, is deactivated, or becomes staff.
+"""Revoke a client's tokens when it or its API loses a scope, or it is deactivated or becomes staff.
 
 A token must not grant a scope that its client lost. After a client is deactivated and activated
 again, its old tokens must stay refused. Signals catch every way of Django but one:
@@ -14,7 +14,7 @@ from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_sav
 from django.dispatch import receiver
 
 from api import audit, tokens
-from api.models import RetiredSecret
+from api.models import ClientKey, Resource, RetiredSecret, WorkloadIdentity
 
 _LOSES = "_authdemo_loses"  # set on an instance whose clients lose something by its save
 WATCHED = {"is_active", "is_staff", "is_superuser"}
@@ -31,6 +31,23 @@ def revoke_tokens_with_a_lost_scope(
     else:
         members = _members(instance)
         tokens.revoke_all(members if pk_set is None else members.filter(pk__in=pk_set))
+
+
+@receiver(m2m_changed, sender=Resource.scopes.through)
+def revoke_tokens_with_a_scope_that_an_api_lost(
+    instance: Resource | Group, action: str, pk_set: set[int] | None, **_kwargs: Any
+) -> None:
+    """Note that an API without scopes understands all: its first one takes the others away."""
+    if action not in {"pre_add", "pre_remove", "pre_clear"}:
+        return
+    if isinstance(instance, Resource):
+        resources = Resource.objects.filter(pk=instance.pk)
+    else:
+        of_group = {"scopes": instance} if pk_set is None else {"pk__in": pk_set}
+        resources = Resource.objects.filter(**of_group)
+    if action == "pre_add":
+        resources = resources.filter(scopes=None)
+    tokens.revoke_all(User.objects.filter(resources__in=resources).distinct())
 
 
 @receiver(pre_delete, sender=Group)
@@ -54,7 +71,7 @@ def revoke_tokens_of_a_disabled_client(
     update_fields: frozenset[str] | None,
     **_kwargs: Any,
 ) -> None:
-    """Revoke the tokens of a deactivated client. End the secrets too if it becomes staff."""
+    """Revoke the tokens of a deactivated client. End secrets and keys too if it becomes staff."""
     if raw or not issubclass(sender, User) or instance.pk is None:
         return
     if update_fields is not None and not WATCHED.intersection(update_fields):
@@ -77,9 +94,11 @@ def revoke_tokens_issued_during_a_change(instance: Any, **_kwargs: Any) -> None:
 
 
 def _end_client(rows: QuerySet[User], instance: User) -> None:
-    """End the secrets and tokens of a client that becomes staff, as a program knows its secret."""
+    """End credentials and tokens of a client that becomes staff: a program has them."""
     tokens.revoke_all(rows)
     RetiredSecret.objects.filter(client__in=rows).delete()
+    ClientKey.objects.filter(client__in=rows).delete()
+    WorkloadIdentity.objects.filter(client__in=rows).delete()
     instance.password = make_password(None)
     rows.update(password=instance.password)
     audit.record("client_became_staff", client=instance.username)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SIGN_IN_AGAIN = {"missing_token", "invalid_token"}
 NO_FORM = SIGN_IN_AGAIN | {"insufficient_scope"}
-KEEPS_CLIENT_ID = {"invalid_client", "invalid_scope", "slow_down"}
+KEEPS_CLIENT_ID = {"invalid_client", "invalid_scope", "invalid_target", "slow_down"}
 HEADER_MEANINGS = {
     "alg": "Algorithm of the signature: that of the key in kid.",
     "kid": "Key id: which key of the JWKS signed it.",
@@ -149,15 +149,23 @@ class SignInPage(Page):
         context = super().template_context(data)
         if context["error"].get("error") in KEEPS_CLIENT_ID:
             context["client_id"] = self.request.data.get("client_id")  # never the secret
-        if token := _access_token(data):
-            context["parts"] = _explain(token)
-            context["is_kept"] = self.response.cookies[settings.ACCESS_TOKEN_COOKIE].value
+        if text := _access_token(data):
+            token = tokens.read(text)
+            cookie = self.response.cookies.get(settings.ACCESS_TOKEN_COOKIE)
+            context |= {
+                "token": token,
+                "token_seconds_left": token["exp"] - time.time(),
+                "audience": shlex.quote(token["aud"]),
+                "is_kept": bool(cookie and cookie.value),
+                "parts": _explain(text),
+            }
         return context
 
     def session(self, data: Any) -> tokens.AccessToken | None:
-        if token := _access_token(data):
-            return tokens.read(token)
-        return super().session(data)
+        """Return the new token if it is for this service: only then the browser keeps it."""
+        text = _access_token(data)
+        token = tokens.read(text) if text else None
+        return token if token and token.is_for_this_service else super().session(data)
 
 
 class RegistrationPage(Page):

@@ -24,8 +24,9 @@ from rest_framework_simplejwt.settings import api_settings
 
 from api import audit, keys, metrics
 from api.credentials import INTROSPECT, Login
+from api.jose import encode
 from api.models import JTI_LENGTH, RevokedToken, TokenGeneration
-from api.standing import look_up_for_token
+from api.standing import ClientState, GrantedResource, look_up_for_token
 
 FINGERPRINT_CLAIM = "secret_fp"
 MAX_LENGTH = 8000  # characters; common proxies take header lines of 8 KiB, with the name
@@ -38,17 +39,25 @@ _jws = jwt.PyJWS()
 _encoder = json.JSONEncoder(separators=(",", ":"))
 
 
+class NotOwnTokenError(Exception):
+    """The client asked to revoke a token of another client."""
+
+
 class TokenTooLongError(Exception):
     """The token would be longer than we accept, because it names too many scopes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The input of each claim: who logged in, for which scopes, and when (Unix time)."""
+    """The input of each claim: who logged in, for what, and when (Unix time).
+
+    Without a resource, the token is for this service.
+    """
 
     login: Login
     scopes: tuple[str, ...]
     issued_at: int
+    resource: GrantedResource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +74,25 @@ def _fingerprint_key(secret_key: str) -> bytes:
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _fingerprint(secret_key: str, stored_hash: str, generation: int) -> str:
-    """Return 96 bits, in base64url, that identify a stored hash and a generation.
+def _fingerprint(secret_key: str, bound_to: str, generation: int, grant_id: int) -> str:
+    """Return 96 bits, in base64url, that identify a credential, a generation and a grant.
 
-    They are keyed, so a reader of the token learns nothing about the hash.
+    `bound_to` is the stored hash of a secret, or the name of another credential.
+
+    They are keyed, so a reader of the token learns nothing about the hash. The grant is 0 in
+    tokens for this service.
     """
-    message = f"{generation} {stored_hash}".encode()
-    digest = hmac.digest(_fingerprint_key(secret_key), message, hashlib.sha256)
+    message = f"{generation} {bound_to}" + (f" {grant_id}" if grant_id else "")
+    digest = hmac.digest(_fingerprint_key(secret_key), message.encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(digest[:12]).decode()
+
+
+def _name_credential(grant: Grant) -> str:
+    """Return the fingerprint of the secret, or a name such as `key:17.` and its fingerprint."""
+    login, grant_id = grant.login, grant.resource.grant_id if grant.resource else 0
+    bound_to = login.secret_hash or login.credential
+    fingerprint = _fingerprint(settings.SECRET_KEY, bound_to, login.client.generation, grant_id)
+    return f"{login.credential}.{fingerprint}" if login.credential else fingerprint
 
 
 # To add a claim, add a line. Verification requires only those in REQUIRED, so existing tokens stay
@@ -82,7 +102,7 @@ CLAIMS = {
     "sub": Claim(lambda grant: grant.login.client_id, "Subject: the client."),
     "client_id": Claim(lambda grant: grant.login.client_id, "The client that requested it."),
     "aud": Claim(
-        lambda _: settings.JWT_AUDIENCE,
+        lambda grant: grant.resource.identifier if grant.resource else settings.JWT_AUDIENCE,
         "Audience: a service that finds another name here must refuse the token.",
     ),
     "scope": Claim(lambda grant: " ".join(grant.scopes), "What the token allows."),
@@ -93,15 +113,13 @@ CLAIMS = {
     ),
     "jti": Claim(lambda _: secrets.token_hex(16), "Token id, used to revoke it."),
     FINGERPRINT_CLAIM: Claim(
-        lambda grant: _fingerprint(
-            settings.SECRET_KEY, grant.login.secret_hash, grant.login.client.generation
-        ),
-        "The secret it was obtained with. The token ends when that secret ends.",
+        _name_credential,
+        "The credential it was obtained with. The token ends when that credential ends.",
     ),
 }
-REQUIRED_TEXTS = ("client_id", "sub", "jti", "scope", FINGERPRINT_CLAIM)
+REQUIRED_TEXTS = ("client_id", "sub", "aud", "jti", "scope", FINGERPRINT_CLAIM)
 REQUIRED_TIMES = ("iat", "exp")
-REQUIRED = {"iss", "aud", *REQUIRED_TEXTS, *REQUIRED_TIMES}
+REQUIRED = {"iss", *REQUIRED_TEXTS, *REQUIRED_TIMES}
 
 
 class Backend(TokenBackend):
@@ -116,8 +134,8 @@ class Backend(TokenBackend):
         """Return the signed token. `jwt.encode` would build the header anew, for 5 % CPU."""
         key = keys.signing_key()
         claims = _encoder.encode(payload).encode()
-        signed = f"{key.header}.{keys.encode(claims)}"
-        return f"{signed}.{keys.encode(key.implementation.sign(signed.encode(), key.signing))}"
+        signed = f"{key.header}.{encode(claims)}"
+        return f"{signed}.{encode(key.implementation.sign(signed.encode(), key.signing))}"
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
         """Return the claims of a token that we signed. Raises `TokenBackendError`."""
@@ -150,8 +168,8 @@ def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
         raise TokenBackendError("The token lacks its issue or expiry time.")
     if not 0 <= claims["exp"] - claims["iat"] <= LIFETIME or not 0 <= claims["exp"] < 2**33:
         raise TokenBackendError("The token's times are out of range.")
-    if claims.get("iss") != settings.ISSUER or claims.get("aud") != settings.JWT_AUDIENCE:
-        raise TokenBackendError("The token has another issuer or audience.")
+    if claims.get("iss") != settings.ISSUER:
+        raise TokenBackendError("The token has another issuer.")
     if not isinstance(sub, str) or not sub or sub != client_id or not _is_storable(sub):
         raise TokenBackendError("The token has no subject.")
     if not 0 < len(claims["jti"]) <= JTI_LENGTH:
@@ -169,7 +187,7 @@ _backend = Backend("ES256")
 
 
 class AccessToken(simplejwt.AccessToken):
-    """SimpleJWT's access token, read by our backend."""
+    """SimpleJWT's access token, read by our backend. It may be for any resource."""
 
     def get_token_backend(self) -> Backend:
         return _backend
@@ -181,6 +199,10 @@ class AccessToken(simplejwt.AccessToken):
         if self.payload["iat"] > latest.timestamp():
             raise TokenError("The token was issued in the future.")
 
+    @property
+    def is_for_this_service(self) -> bool:
+        return bool(self.payload["aud"] == settings.JWT_AUDIENCE)
+
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
@@ -191,19 +213,24 @@ class IssuedToken:
     scope: str
 
 
-def issue(login: Login, scopes: tuple[str, ...]) -> IssuedToken:
+def issue(
+    login: Login, scopes: tuple[str, ...], resource: GrantedResource | None = None
+) -> IssuedToken:
     """Return a token for a client that has just logged in. Raises `TokenTooLongError`."""
-    grant = Grant(login, scopes, issued_at=int(time.time()))
+    grant = Grant(login, scopes, int(time.time()), resource)
     claims = {name: claim.value(grant) for name, claim in CLAIMS.items()}
     token = IssuedToken(_backend.encode(claims), LIFETIME, " ".join(scopes))
     if len(token.text) > MAX_LENGTH:
         raise TokenTooLongError
-    audit.record("token_issued", client=login.client_id, address=login.address, jti=claims["jti"])
+    named = {"resource": resource.identifier} if resource else {}
+    audit.record(
+        "token_issued", client=login.client_id, address=login.address, jti=claims["jti"], **named
+    )
     return token
 
 
 def read(text: str) -> AccessToken:
-    """Parse a token; check its signature, times, issuer and audience. Raises `TokenError`.
+    """Parse a token for any resource; check its signature, issuer and times. Raises `TokenError`.
 
     It makes no query for keys already loaded. `verify` also asks about the client and revocation.
     """
@@ -211,10 +238,10 @@ def read(text: str) -> AccessToken:
 
 
 def verify(text: str) -> AccessToken:
-    """Parse a token and check that it is good now. Raises `TokenError`.
+    """Parse a token for this service and check that it is good now. Raises `TokenError`.
 
-    One query tells whether the client is active, the token is not revoked, and the secret it was
-    obtained with is still good.
+    One query tells whether the client is active, the token is not revoked, and the secret or key it
+    was obtained with is still good.
     """
     try:
         token = _verify(text)
@@ -227,32 +254,52 @@ def verify(text: str) -> AccessToken:
 
 def _verify(text: str) -> AccessToken:
     token = read(text)
-    client = look_up_for_token(token["sub"], jti=token["jti"])
-    if client is None or not client.is_active:
-        raise TokenError("The token has been revoked.")
-    presented = token[FINGERPRINT_CLAIM].encode()
-    secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    if not any(
-        hmac.compare_digest(presented, _fingerprint(key, stored, client.generation).encode())
-        for key in secret_keys
-        for stored in client.secret_hashes
-    ):
-        raise TokenError("The token has been revoked.")
+    if not token.is_for_this_service:
+        raise TokenError("The token is for another service.")
+    _check_client(token)
     return token
 
 
 def inspect(text: str, login: Login) -> dict[str, Any] | None:
     """Return a token's claims, or `None` if it is bad or the client may not see it (RFC 7662 §2.2).
 
-    A client may introspect its own tokens, and with the scope `introspect` all tokens.
+    A client may introspect its own tokens and, if it is the server of a resource, the tokens for
+    that resource. With the scope `introspect` it may introspect all.
     """
     try:
-        token = verify(text)
+        token = read(text)
+        client = _check_client(token)
     except TokenError:
         return None
-    if token["sub"] != login.client_id and INTROSPECT not in login.scopes:
-        return None
-    return public_claims(token)
+    may_see = login.client_id in {client.client_id, client.resource_server}
+    return public_claims(token) if may_see or INTROSPECT in login.scopes else None
+
+
+def _check_client(token: AccessToken) -> ClientState:
+    """Return the state of a token's client, which the token must agree with. One query.
+
+    Raises `TokenError`.
+    """
+    credential, _, fingerprint = token[FINGERPRINT_CLAIM].rpartition(".")
+    client = look_up_for_token(
+        token["sub"],
+        jti=token["jti"],
+        credential=credential,
+        resource=None if token.is_for_this_service else token["aud"],
+    )
+    if client is None or not client.is_active:
+        raise TokenError("The token has been revoked.")
+    presented = fingerprint.encode()
+    secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    if not any(
+        hmac.compare_digest(
+            presented, _fingerprint(key, bound_to, client.generation, client.grant_id).encode()
+        )
+        for key in secret_keys
+        for bound_to in ([credential] if credential else client.secret_hashes)
+    ):
+        raise TokenError("The token has been revoked.")
+    return client
 
 
 def public_claims(token: AccessToken) -> dict[str, Any]:
@@ -263,14 +310,14 @@ def public_claims(token: AccessToken) -> dict[str, Any]:
 def revoke(text: str, login: Login) -> None:
     """Revoke a client's own token, in every process from the next request on (RFC 7009 §2.1).
 
-    Ignore a token that is not good or belongs to another client.
+    Ignore a token that is not good. Raises `NotOwnTokenError` for that of another client.
     """
     try:
         token = read(text)
     except TokenError:
         return
     if token["sub"] != login.client_id:
-        return
+        raise NotOwnTokenError
     expires_at = datetime.fromtimestamp(token["exp"], UTC)
     RevokedToken.objects.get_or_create(jti=token["jti"], defaults={"expires_at": expires_at})
     then = datetime.now(UTC) - keys.LEEWAY  # by then expired on machines with a slow clock too

@@ -21,10 +21,21 @@ urlpatterns = [
         discovery.MetadataView.as_view(),
         name="metadata",
     ),
+    path(
+        ".well-known/openid-configuration",  # for programs that know only OpenID Connect's address
+        discovery.MetadataView.as_view(),
+        name="openid_metadata",
+    ),
+    path(
+        ".well-known/oauth-protected-resource",
+        discovery.ResourceMetadataView.as_view(),
+        name="resource_metadata",
+    ),
     path("schema", discovery.SchemaView.as_view(), name="schema"),
     path("docs", discovery.DocsView.as_view(), name="docs"),
     path("livez", health.LivezView.as_view(), name="livez"),
     path("readyz", health.ReadyzView.as_view(), name="readyz"),
     path("metrics", health.MetricsView.as_view(), name="metrics"),
+    path("authorize", tokens.AuthorizeView.as_view(), name="authorize"),
     path("logout", tokens.LogoutView.as_view(), name="logout"),
 ]

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from urllib.parse import urlsplit
 
+from corsheaders import middleware as cors
 from django.conf import settings
 from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
@@ -104,6 +105,19 @@ def no_store(get_response: Respond) -> Respond:
         return response
 
     return middleware
+
+
+class CorsMiddleware(cors.CorsMiddleware):
+    """django-cors-headers, limited to requests with `Origin` and to what caches may keep.
+
+    Only browsers send `Origin`. What caches keep needs `Vary: origin` for programs too. Without the
+    limit it would cost a program 5 us a request, 3 % of /private.
+    """
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if "HTTP_ORIGIN" in request.META or request.path_info.startswith("/.well-known/"):
+            return super().__call__(request)
+        return self.get_response(request)
 
 
 class _AdminOnly(MiddlewareMixin):

@@ -84,6 +84,20 @@ def number(name: str, default: int) -> int:
     return int(value)
 
 
+def check_origin(name: str, origin: str) -> str:
+    """Refuse what browsers never send as `Origin`, and http that crosses a network."""
+    form = (
+        r"https://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?!:443$)(:[1-9][0-9]{0,4})?"
+        r"|http://(localhost|127\.0\.0\.1|\[::1\])(?!:80$)(:[1-9][0-9]{0,4})?"
+    )
+    if not re.fullmatch(form, origin):
+        raise ImproperlyConfigured(
+            f"{name} must be origins such as 'https://app.example.com', separated by commas, "
+            f"not {origin!r}. Only this machine may be http."
+        )
+    return origin
+
+
 # Where the service lives
 
 PUBLIC_URL = env.str("PUBLIC_URL", "http://localhost:8000").rstrip("/")
@@ -217,6 +231,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -229,6 +244,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "authdemo.middleware.require_known_host",
+    "authdemo.middleware.CorsMiddleware",
     "api.browser.refuse_other_sites",
     "authdemo.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -361,6 +377,9 @@ SIMPLE_JWT = {
     "USER_ID_CLAIM": "sub",
     "TOKEN_TYPE_CLAIM": None,  # the header's `typ` is the type (RFC 9068 §2.1)
 }
+ASSERTION_AUDIENCE = one_of("ASSERTION_AUDIENCE", "issuer", "issuer", "token-endpoint")
+# How long an issuer's keys serve that cannot be fetched again, because it is down.
+ISSUER_KEYS_KEPT = duration("ISSUER_KEYS_KEPT", "24h")
 REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
 
 # Limits
@@ -387,7 +406,8 @@ REDIS_URL = redis_url()
 # Granian also reads these two variables.
 THREADS = number("GRANIAN_BLOCKING_THREADS", 8)
 WORKERS = number("GRANIAN_WORKERS", 1)
-SLOW_HASH_QUEUE = max(1, THREADS // 4)  # at most a quarter of the threads wait for a slow hash
+# At most a quarter of the threads wait for a slow hash, and another quarter for keys of issuers.
+SLOW_HASH_QUEUE = ISSUER_WAITERS = max(1, THREADS // 4)
 
 # Metrics
 
@@ -439,8 +459,13 @@ SESSION_COOKIE_NAME = f"{cookie_prefix}sessionid"
 CSRF_COOKIE_NAME = f"{cookie_prefix}csrftoken"
 ACCESS_TOKEN_COOKIE = f"{cookie_prefix}access_token"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # cookies lack the path
-CSRF_FAILURE_VIEW = "api.exceptions.csrf_refused"
+CSRF_FAILURE_VIEW = "api.handlers.csrf_refused"
 CSRF_TRUSTED_ORIGINS = [ORIGIN]
+CORS_ALLOWED_ORIGINS = [  # their pages may call the API, without cookies
+    check_origin("CORS_ORIGINS", origin.strip()) for origin in env.list("CORS_ORIGINS", default=[])
+]
+CORS_URLS_REGEX = r"^/(?!admin/)" if CORS_ALLOWED_ORIGINS else r"^/\.well-known/"
+CORS_EXPOSE_HEADERS = ["Retry-After", "WWW-Authenticate"]
 SECURE_SSL_REDIRECT = IS_HTTPS
 SECURE_REDIRECT_EXEMPT = [f"^{re.escape(f'{path}/'[1:])}({'|'.join(HEALTH_CHECKS)})$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0
@@ -461,7 +486,10 @@ LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CR
 LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
 # A stranger or an outage could flood the log through these. A logger's filters do not see the lines
 # of its child loggers, so each full name is listed.
-REPETITIVE_LOGGERS = ("api.credentials", "api.exceptions", "api.keys", "api.throttling")
+REPETITIVE_LOGGERS = tuple(
+    f"api.{name}"
+    for name in ("credentials", "exceptions", "issuers", "keys", "throttling", "usage")
+)
 QUOTING_LOGGERS = tuple(  # Django logs these refusals with a traceback
     f"django.security.{name}"
     for name in (

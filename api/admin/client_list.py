@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from api import clients
-from api.models import Client
+from api.models import Client, Resource, ResourceGrant
 
 MAX_LISTED = 1000  # rows that can be paged through; beyond them, search
 _BYTE_ORDER = {"postgresql": "C", "sqlite": "BINARY"}
@@ -51,6 +51,20 @@ class ScopeFilter(SimpleListFilter):
         chosen = [scope.pk for scope in clients.scopes() if scope.name == self.value()]
         members = User.groups.through.objects.filter(group__in=chosen)
         return queryset.filter(pk__in=members.values("user_id"))
+
+
+class ResourceFilter(SimpleListFilter):
+    title, parameter_name = "API", "api"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(resource.pk), str(resource)) for resource in Resource.objects.all()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Client]) -> QuerySet[Client]:
+        if self.value() is None:
+            return queryset
+        chosen = [pk for pk, _ in self.lookup_choices if str(pk) == self.value()]
+        granted = ResourceGrant.objects.filter(resource__in=chosen)
+        return queryset.filter(pk__in=granted.values("client_id"))
 
 
 class LastUsedFilter(SimpleListFilter):

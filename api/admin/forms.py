@@ -1,16 +1,44 @@
-"""The forms for editing a client and for rotating its secret."""
+"""The forms for editing a client or an API, rotating a secret and adding a key."""
+
+from typing import Any
 
 from django import forms
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from api import credentials
-from api.models import Client
+from api import client_keys, credentials, public_keys
+from api.client_authentication import METHODS
+from api.identifiers import MAX_LENGTH
+from api.jose import UnusableKeyError
+from api.models import Client, ClientProfile, Resource
+from api.public_keys import GivenKey
 
 GRACE_PERIODS = {"0": "now", "1": "in 1 hour", "24": "in 24 hours", "168": "in 7 days"}  # hours
 
 
 class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
+    apis = forms.ModelMultipleChoiceField(
+        Resource.objects.all(),
+        label="APIs",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="What the client may call besides this service.",
+    )
+    default_api = forms.ModelChoiceField(
+        Resource.objects.all(),
+        label="Default API",
+        required=False,
+        empty_label="This service",
+        help_text="What tokens are for if the client names no API.",
+    )
+    auth_method = forms.ChoiceField(
+        label="Only method",
+        choices=[("", "Any that it has a credential for"), *((name, name) for name in METHODS)],
+        required=False,
+        help_text="The only way in which the client may prove its identity.",
+    )
+
     class Meta:
         model = Client
         fields = ("first_name", "is_active", "groups")
@@ -21,6 +49,23 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
             "groups": "What the client's tokens may allow.",
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        grants = list(self.instance.resource_grants.all()) if self.instance.pk else []
+        self.initial["apis"] = [grant.resource_id for grant in grants]
+        self.initial["default_api"] = next(
+            (grant.resource_id for grant in grants if grant.is_default), None
+        )
+        profile = ClientProfile.objects.filter(pk=self.instance.pk).first()
+        self.initial["auth_method"] = profile.auth_method if profile else ""
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or self.cleaned_data
+        default = cleaned.get("default_api")
+        if default and default not in cleaned.get("apis", ()):
+            self.add_error("default_api", "Tick this API too, or choose another default.")
+        return cleaned
+
     def clean_groups(self) -> QuerySet[Group]:
         """Keep the groups that are not scopes, which the form does not offer."""
         chosen = {group.pk for group in self.cleaned_data["groups"]}
@@ -28,6 +73,41 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
             current = self.instance.groups.all()
             chosen |= {group.pk for group in current if not credentials.is_scope(group.name)}
         return Group.objects.filter(pk__in=chosen)
+
+
+class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The server is entered by its client id: a list could have a million clients."""
+
+    server_client = forms.CharField(
+        label="Server",
+        required=False,
+        max_length=150,
+        help_text="The client id of the API's own server, which may introspect the API's tokens.",
+    )
+
+    class Meta:
+        model = Resource
+        fields = ("identifier", "name", "scopes")
+        help_texts = {
+            "identifier": "An absolute URI, such as https://api.example.com/orders. It is the "
+            "audience of the API's tokens.",
+            "name": "What people call it.",
+            "scopes": "What the API understands. Tick none if it understands all.",
+        }
+        widgets = {"identifier": forms.TextInput({"class": "vTextField", "maxlength": MAX_LENGTH})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["server_client"] = getattr(self.instance.server, "username", "")
+
+    def clean_server_client(self) -> Client | None:
+        client_id = self.cleaned_data["server_client"]
+        if not client_id:
+            return None
+        client = Client.objects.filter(username=client_id).first()
+        if client is None:
+            raise ValidationError("There is no client with this id.")
+        return client
 
 
 class RotationForm(forms.Form):
@@ -44,3 +124,33 @@ class RotationForm(forms.Form):
         initial="24",
     )
     version = forms.CharField(widget=forms.HiddenInput)
+
+
+class KeyInput(forms.Textarea):
+    """A text area that never repeats what was entered, as that may be a private key."""
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        return super().get_context(name, None, attrs)
+
+
+class KeyForm(forms.Form):
+    key = forms.CharField(
+        label="Public key",
+        max_length=32 * 1024,
+        widget=KeyInput(attrs={"rows": 12, "cols": 80, "spellcheck": "false"}),
+        help_text=public_keys.MALFORMED,
+    )
+    name = forms.CharField(
+        max_length=client_keys.MAX_NAME_LENGTH, required=False, help_text="Where the key is used."
+    )
+    expires = forms.DateTimeField(
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "date"}),
+        help_text="The first day on which the key is refused. Leave empty for never.",
+    )
+
+    def clean_key(self) -> list[GivenKey]:
+        try:
+            return public_keys.read(self.cleaned_data["key"])
+        except UnusableKeyError as error:
+            raise ValidationError(str(error)) from error

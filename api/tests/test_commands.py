@@ -18,7 +18,14 @@ from api import keys, tokens
 from api.clients import create_client, rotate_secret
 from api.credentials import check
 from api.hashers import is_generated
-from api.models import Client, RetiredSecret, RevokedToken, SigningKey
+from api.models import (
+    Client,
+    Resource,
+    ResourceGrant,
+    RetiredSecret,
+    RevokedToken,
+    SigningKey,
+)
 from api.tests.support.responses import basic, bearer, is_good
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +120,61 @@ def test_createclient_says_why_not(arguments: list[str], complaint: str) -> None
     User.objects.create_superuser("boss")
     with pytest.raises(CommandError, match=complaint):
         run("createclient", *arguments)
+    assert not Client.objects.exists()
+
+
+# createresource
+
+
+def test_createresource_makes_an_api_that_clients_are_granted() -> None:
+    run("createclient", "gateway")
+    made = run(
+        *("createresource", "https://orders.example.com", "--name", "Orders"),
+        *("--scope", "write", "--scope", "read", "--server", "gateway"),
+    )
+    assert made.count("\n") == 1
+    assert json.loads(made) == {
+        "resource": "https://orders.example.com",
+        "scope": "read write",
+        "server": "gateway",
+    }
+    assert json.loads(run("createresource", "urn:example:stock")) == {
+        "resource": "urn:example:stock",
+        "scope": "",
+        "server": None,
+    }
+    run("createclient", "one", "--resource", "https://orders.example.com/")
+    run(
+        *("createclient", "two", "--resource", "https://orders.example.com"),
+        *("--default-resource", "urn:example:stock"),
+    )
+    grants = ResourceGrant.objects.order_by("client__username", "resource")
+    assert list(grants.values_list("client__username", "resource__name", "is_default")) == [
+        ("one", "Orders", False),
+        ("two", "Orders", False),
+        ("two", "", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["createresource", "orders"], "Enter an absolute URI"),
+        (["createresource", "urn:x:there"], "There is an API with this identifier"),
+        (["createresource", "urn:x:new", "--scope", "a b"], "'a b' is not a scope"),
+        (["createresource", "urn:x:new", "--server", "boss"], "There is no client 'boss'."),
+        (["createclient", "foo", "--resource", "urn:x:new"], "There is no API 'urn:x:new'."),
+        (["createclient", "foo", "--default-resource", ""], "There is no API ''."),
+    ],
+)
+def test_what_names_no_api_or_no_server_changes_nothing(
+    arguments: list[str], complaint: str
+) -> None:
+    User.objects.create_superuser("boss")
+    run("createresource", "urn:x:there")
+    with pytest.raises(CommandError, match=complaint):
+        run(*arguments)
+    assert Resource.objects.count() == 1
     assert not Client.objects.exists()
 
 
@@ -211,6 +273,7 @@ def test_clearexpired_deletes_what_has_expired_and_nothing_else() -> None:
     assert counted.splitlines() == [
         "1 expired retired secrets would be deleted",
         "1 expired revoked tokens would be deleted",
+        "0 expired used assertions would be deleted",
         "1 expired signing keys would be deleted",
     ]
     assert deleted == counted.replace("would be deleted", "deleted")

@@ -190,6 +190,9 @@ def test_wrong_secret_is_named_as_the_reason(
         pytest.param("a guess", 1, id="chosen form"),
         pytest.param("", 1, id="empty"),
         pytest.param(generate_secret(), 0, id="generated form"),
+        pytest.param("a guess\n", 2, id="chosen form, newline"),
+        pytest.param(f"{CHOSEN}\n", 2, id="right but for a newline"),
+        pytest.param(f"{generate_secret()} ", 1, id="generated form, space"),
     ],
 )
 @pytest.mark.parametrize(
@@ -209,6 +212,17 @@ def test_cost_depends_on_the_form_of_the_presented_secret_alone(
     runs.update(argon2=0)
     assert check(client_id, presented) is None
     assert runs == {"argon2": argon2_runs, "pbkdf2": 0}
+
+
+def test_cost_of_a_secret_that_ends_in_a_space_is_the_same_where_it_is_right(
+    runs: dict[str, int],
+) -> None:
+    store("off", make_password("bar "), is_active=False)
+    store("on", make_password("bar "))
+    for client_id in ("off", "on"):
+        runs.update(argon2=0)
+        assert (check(client_id, "bar ") is not None) == (client_id == "on")
+        assert runs == {"argon2": 2, "pbkdf2": 0}
 
 
 def test_good_login_costs_as_much_as_a_bad_one(

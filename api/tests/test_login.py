@@ -24,6 +24,10 @@ GRANT = {"grant_type": "client_credentials"}
 TWO_WAYS = "Use one client authentication method only, for one client."
 Post = Callable[..., Any]
 
+ONLY_GRANT_TYPE = "The only grant_type is client_credentials."
+MISSPELT_GRANT_TYPE = (
+    "grant_type must be client_credentials, in lower case and without spaces or line breaks."
+)
 GRANT_TYPE_REQUIRED = "grant_type is required unless the body is application/json."
 
 
@@ -216,13 +220,21 @@ def test_grant_type_may_be_absent_in_json_alone(
 
 
 @pytest.mark.parametrize(
-    "grant_type", ["password", "authorization_code", "CLIENT_CREDENTIALS", "client_credentials "]
+    ("grant_type", "description"),
+    [
+        ("password", ONLY_GRANT_TYPE),
+        ("authorization_code", ONLY_GRANT_TYPE),
+        ("client-credentials", ONLY_GRANT_TYPE),
+        ("CLIENT_CREDENTIALS", MISSPELT_GRANT_TYPE),
+        ("Client_Credentials", MISSPELT_GRANT_TYPE),
+        ("client_credentials ", MISSPELT_GRANT_TYPE),
+        ("client_credentials\n", MISSPELT_GRANT_TYPE),
+    ],
 )
 def test_no_other_grant_type_is_supported(
-    post_form: Post, credentials: dict[str, str], grant_type: str
+    post_form: Post, credentials: dict[str, str], grant_type: str, description: str
 ) -> None:
     response = post_form(credentials | {"grant_type": grant_type})
-    description = "The only grant_type is client_credentials."
     assert_error(response, 400, "unsupported_grant_type", description)
 
 
@@ -237,6 +249,9 @@ def test_no_other_grant_type_is_supported(
         ("write read", "read write"),
         ("read read", "read"),
         ("", "read write"),
+        (" ", "read write"),
+        ("read ", "read"),
+        ("  write   read  ", "read write"),
     ],
 )
 def test_scope_narrows(
@@ -247,7 +262,8 @@ def test_scope_narrows(
 
 
 @pytest.mark.parametrize(
-    "asked", ["admin", "read admin", "READ", " ", "read  write", "read\twrite", "read,write", "é"]
+    "asked",
+    ["admin", "read admin", "READ", "read\twrite", "read\n", "read,write", "read+write", "é"],
 )
 def test_scope_that_is_not_the_clients_is_refused(
     post_form: Post, credentials: dict[str, str], asked: str
@@ -332,7 +348,7 @@ def test_row_of_another_project_gets_tokens_that_are_good(
 
 def test_unknown_parameters_are_ignored(http: APIClient, credentials: dict[str, str]) -> None:
     more: dict[str, Any] = {
-        "resource": "x",
+        "resources": "x",
         "audience": ["y"],
         "": {},
         "\ud800": "\ud800",

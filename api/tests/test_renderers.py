@@ -37,7 +37,8 @@ SECURITY_HEADERS = {
 @pytest.fixture
 def browser() -> Browser:
     """A browser that Django asks for its CSRF token, as it asks real ones."""
-    return Browser(enforce_csrf_checks=True, headers={"Accept": HTML})
+    headers = {"Accept": HTML, "Sec-Fetch-Site": "same-origin"}
+    return Browser(enforce_csrf_checks=True, headers=headers)
 
 
 def csrf_token(browser: Browser) -> str:
@@ -432,7 +433,7 @@ def test_no_cookie_breaks_a_page(browser: Browser, cookie: str, db: None) -> Non
     assert browser.get("/public", headers=header).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/admin/nowhere", "/login/", "/%00", "/static/none"])
+@pytest.mark.parametrize("path", ["/nowhere", "/admin/nowhere", "/log/in", "/%00", "/static/none"])
 def test_unknown_path_is_a_page_too(browser: Browser, http: APIClient, path: str) -> None:
     response = browser.get(path)
     assert response.status_code in {302, 404}

@@ -180,6 +180,28 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
                 "redis+sentinel://:secret@host/main/0?unknown=1",
             )
         ],
+        *[
+            refused(
+                {"CORS_ORIGINS": f"https://app.example.com,{origin}"},
+                "CORS_ORIGINS must be origins such as 'https://app.example.com', separated by "
+                f"commas, not {origin!r}. Only this machine may be http.",
+            )
+            for origin in (
+                "*",
+                "null",
+                "app.example.com",
+                "https://App.example.com",
+                "https://app.example.com/",
+                "https://app.example.com/path",
+                "https://app.example.com:443",
+                "https://app.example.com:",
+                "https://*.example.com",
+                "https://user@app.example.com",
+                "http://app.example.com",
+                "http://localhost:80",
+                "http://localhost.evil.example",
+            )
+        ],
         refused(
             {"REDIS_URL": "rediss://:secret@host/0?ssl_ca_certs=/no/ca.pem"},
             "REDIS_URL must name an ssl_ca_certs that exists, not '/no/ca.pem'.",
@@ -344,6 +366,25 @@ def test_loopback_is_local_by_any_name(load: Load, url: str, hosts: list[str]) -
     assert settings.IS_LOCAL is True
     assert set(hosts) < set(settings.ALLOWED_HOSTS)
     assert settings.SECURE_HSTS_SECONDS == 0, "a browser would remember it for every project here"
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("", []),
+        ("https://app.example.com", ["https://app.example.com"]),
+        (
+            "https://a.example:8443, http://localhost:3000,http://[::1]:8080",
+            ["https://a.example:8443", "http://localhost:3000", "http://[::1]:8080"],
+        ),
+    ],
+)
+def test_cors_is_for_the_origins_that_are_named(load: Load, value: str, named: list[str]) -> None:
+    settings = load(CORS_ORIGINS=value)
+    assert named == settings.CORS_ALLOWED_ORIGINS
+    for path in ("/login", "/private", "/admin", "/admin/", "/admin/login/"):
+        matches = bool(re.match(settings.CORS_URLS_REGEX, path))
+        assert matches == bool(named and not path.startswith("/admin/"))
 
 
 def test_slash_at_the_end_of_the_url_is_no_part_of_the_issuer(load: Load) -> None:

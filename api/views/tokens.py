@@ -8,11 +8,17 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from api import parameters, tokens
+from api import parameters, resources, tokens
 from api.browser import enforce_csrf, fits_cookie, forget_token, remember_token
-from api.exceptions import InvalidScope, UnsupportedGrantType
+from api.exceptions import (
+    InvalidScope,
+    InvalidTarget,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    UnsupportedResponseType,
+)
 from api.openapi.operations import Describe
-from api.parsers import JSONParser
+from api.parsers import is_json
 from api.renderers import SignInPage, TokenRequestPage, is_page, local_path
 from api.views.base import ClientView
 
@@ -20,20 +26,26 @@ from api.views.base import ClientView
 class LoginView(ClientView):
     """Get an access token for client credentials (RFC 6749 §4.4).
 
-    Send the credentials as HTTP Basic, in a form or in JSON. `grant_type` is required unless the
-    body is JSON. `scope` selects some of the client's scopes; without it the token has all.
+    Send the credentials as HTTP Basic, in a form or in JSON, or send an assertion that the client
+    has signed with its key (RFC 7523 §2.2). `grant_type` is required unless the body is JSON.
+    `resource` names the API that the token is for; without it, it is for the client's default API,
+    or else for this service. `scope` selects some of the client's scopes that the API understands;
+    without it the token has all of them.
     """
 
     renderer_classes = (JSONRenderer, SignInPage)
 
-    @Describe(takes="Login", returns="AccessToken", errors=(UnsupportedGrantType(), InvalidScope()))
+    @Describe(
+        takes="Login",
+        returns="AccessToken",
+        errors=(UnsupportedGrantType(), InvalidScope(), InvalidTarget()),
+    )
     def post(self, request: Request) -> HttpResponseBase:
-        media_type = request.content_type.partition(";")[0].strip().lower()
-        is_json = media_type == JSONParser.media_type
-        scope = parameters.read_scope(request.data, is_json=is_json)
+        scope = parameters.read_scope(request.data, is_json=is_json(request))
         login = self.authenticate_client(request)
-        token = tokens.issue(login, login.select_scopes(scope))
-        if not is_page(request):
+        resource = resources.select(login, parameters.read_resources(request.data))
+        token = tokens.issue(login, login.select_scopes(scope, resource), resource)
+        if resource or not is_page(request):  # a browser keeps only tokens for this service
             return Response(token_response(token))
         destination = local_path(request.query_params.get("next", ""))
         response: HttpResponseBase = (
@@ -53,6 +65,20 @@ def token_response(token: tokens.IssuedToken) -> dict[str, str | int]:
         "expires_in": token.expires_in,
         "scope": token.scope,
     }
+
+
+class AuthorizeView(APIView):
+    """Refuse: no person logs in here.
+
+    Clients of the Model Context Protocol demand that the metadata name such an address.
+    """
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    schema = None  # nothing to call
+
+    def get(self, request: Request) -> Response:
+        raise UnsupportedResponseType
 
 
 class LogoutView(APIView):
@@ -75,8 +101,9 @@ class LogoutView(APIView):
 class IntrospectView(ClientView):
     """Tell whether a token is good, and return its claims (RFC 7662).
 
-    A client may introspect its own tokens, and with the scope `introspect` all tokens. For any
-    other token the response is `{"active": false}`.
+    A client may introspect its own tokens and, if it is the server of an API, the tokens for that
+    API. With the scope `introspect` it may introspect all. For any other token the response is
+    `{"active": false}`.
     """
 
     renderer_classes = (JSONRenderer, TokenRequestPage)
@@ -93,12 +120,12 @@ class IntrospectView(ClientView):
 class RevokeView(ClientView):
     """Revoke a token before it expires (RFC 7009).
 
-    A client may revoke its own tokens. The response is the same if there is nothing to revoke.
+    A client may revoke its own tokens only. The response is the same if there is nothing to revoke.
     """
 
     renderer_classes = (JSONRenderer, TokenRequestPage)
 
-    @Describe(takes="OwnToken", returns="Revocation")
+    @Describe(takes="OwnToken", returns="Revocation", errors=(UnauthorizedClient(),))
     def post(self, request: Request) -> Response:
         login = self.authenticate_client(request)
         tokens.revoke(parameters.read_token(request.data), login)

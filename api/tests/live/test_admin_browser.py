@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from playwright.sync_api import Page, expect
 
+from api.tests.support.assertions import KeyPair, claims_of, presented
 from api.tests.support.chromium import inspect
 from api.tests.support.server import Server
 
@@ -135,6 +137,40 @@ def test_keys_are_rotated(staff: Page, service: Server) -> None:
     expect(staff.get_by_role("cell", name="expired")).to_have_count(2)
 
 
+def test_key_is_pasted_used_and_removed(staff: Page, service: Server) -> None:
+    service.manage("createclient", "reporting", "--name", "Reporting")
+    pair = KeyPair.generate()
+    claims = claims_of("reporting", aud=service.url)
+    staff.goto(f"{service.url}/admin/api/client/")
+    staff.get_by_role("link", name="reporting", exact=True).click()
+    staff.get_by_role("link", name="Add key").click()
+    staff.get_by_label("Public key").fill(pair.private_pem)
+    staff.get_by_role("button", name="Add key").click()
+    expect(staff.get_by_text("This is a private key")).to_be_visible()
+    expect(staff.get_by_label("Public key")).to_have_value("")
+    inspect(staff, "admin-key-refused")
+    staff.get_by_label("Public key").fill(pair.public_pem)
+    staff.get_by_label("Name").fill("laptop of the night shift")
+    staff.get_by_label("Expires").fill("2100-12-31")
+    staff.get_by_role("button", name="Add key").click()
+    expect(staff.get_by_role("cell", name="2100-12-31 00:00 UTC")).to_be_visible()
+
+    login = requests.post(
+        f"{service.url}/login",
+        presented(pair.sign(claims), grant_type="client_credentials"),
+        timeout=5,
+    )
+    bearer = f"Authorization: Bearer {login.json()['access_token']}"
+    assert status("--header", bearer, f"{service.url}/private") == 200
+    staff.reload()
+    inspect(staff, "admin-credentials")
+    staff.get_by_role("link", name="Remove laptop").click()
+    inspect(staff, "admin-remove")
+    staff.get_by_role("button", name="Remove").click()
+    expect(staff.get_by_text("and its tokens have ended")).to_be_visible()
+    assert status("--header", bearer, f"{service.url}/private") == 401
+
+
 def test_tokens_are_revoked(staff: Page, service: Server) -> None:
     shown = json.loads(service.manage("createclient", "reporting", "--name", "Reporting"))
     credentials = json.dumps({name: shown[name] for name in ("client_id", "client_secret")})
@@ -160,3 +196,32 @@ def test_pictures_of_a_list_that_is_in_use(staff: Page, service: Server, tmp_pat
     staff.goto(f"{service.url}/admin/api/client/?q=night&scope=read")
     expect(staff.locator("#result_list tbody tr")).to_have_count(5)
     inspect(staff, "admin-list")
+
+
+def test_api_is_added_connected_and_granted(staff: Page, service: Server) -> None:
+    orders = "https://orders.example.com"
+    service.manage("createclient", "gateway")
+    staff.get_by_role("link", name="APIs", exact=True).click()
+    staff.get_by_role("link", name="Add API").click()
+    staff.get_by_label("Identifier").fill(orders)
+    staff.get_by_label("Name").fill("Orders")
+    staff.get_by_label("introspect").check()
+    staff.get_by_label("Server").fill("gateway")
+    inspect(staff, "admin-api-add")
+    staff.get_by_role("button", name="Save", exact=True).click()
+    staff.get_by_role("link", name=orders, exact=True).first.click()
+    staff.get_by_role("link", name="Connect this API").click()
+    inspect(staff, "admin-api-connect")
+    assert copied(staff, "audience") == orders
+    assert f'audience="{orders}"' in copied(staff, "pyjwt")
+
+    service.manage("createclient", "billing")
+    staff.get_by_role("link", name="Home").click()
+    staff.get_by_role("link", name="Clients", exact=True).click()
+    staff.get_by_role("link", name="billing").click()
+    staff.get_by_role("checkbox", name=orders).check()
+    staff.get_by_label("Default API").select_option(orders)
+    inspect(staff, "admin-client-with-apis")
+    staff.get_by_role("button", name="Save", exact=True).click()
+    staff.locator("#result_list").get_by_role("link", name="billing").click()
+    expect(staff.get_by_role("checkbox", name=orders)).to_be_checked()

@@ -64,6 +64,8 @@ def test_walk_through_and_discovery(url: str) -> None:
     assert curl("--insecure", f"{url}/public")[0] == 200
     status, metadata = curl("--insecure", f"{origin}/.well-known/oauth-authorization-server/auth")
     assert (status, metadata["issuer"]) == (200, url)
+    status, api = curl("--insecure", f"{origin}/.well-known/oauth-protected-resource/auth")
+    assert (status, api["resource"], api["authorization_servers"]) == (200, url, [url])
     form = ["--user", "foo:bar", "--data", "grant_type=client_credentials"]
     status, login = curl("--insecure", *form, metadata["token_endpoint"])
     assert status == 200

@@ -1,4 +1,4 @@
-"""What the README says, done: its walk-through, its snippets, its new view."""
+"""What README and docs say, done: the walk-through, the snippets, the new view."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from api.tests.support.docs import README, blocks, section
+from api.tests.support.docs import DOCS, README, blocks, section
 from api.tests.support.needs import need
 from api.tests.support.server import EXPIRED_TOKEN, PROJECT, Server
 
@@ -110,8 +110,11 @@ def test_walk_through_goes_as_the_readme_says(demo: Server) -> None:
 
 
 def test_snippets_for_other_services_work(demo: Server) -> None:
-    text = section(README, "Use it from your service").replace(HERE, demo.url)
-    client, settings = blocks("python", text)
+    (client,) = blocks(
+        "python", section(README, "Use it from your service").replace(HERE, demo.url)
+    )
+    verified = section(DOCS / "apis.md", "Verify in Django REST Framework")
+    (settings,) = blocks("python", verified.replace(HERE, demo.url))
     expected = re.findall(r"^print\(.*\)  # (.*)$", client, re.MULTILINE)
     renewed = (
         "session.token['expires_at'] = 1; print(session.get(f'{SERVICE}/private').status_code)"

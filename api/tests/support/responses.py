@@ -7,6 +7,10 @@ from typing import Any
 from rest_framework.test import APIClient
 
 ALLOWED = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §5.2
+BEARER = (
+    'Bearer realm="authdemo", '
+    'resource_metadata="http://localhost:8000/.well-known/oauth-protected-resource"'
+)
 INVALID_TOKEN = "The access token is expired, revoked or not valid."
 
 
@@ -21,7 +25,7 @@ def assert_error(response: Any, status: int, error: str, description: str) -> No
 def assert_refused_token(response: Any) -> None:
     assert_error(response, 401, "invalid_token", INVALID_TOKEN)
     assert response["WWW-Authenticate"] == (
-        f'Bearer realm="authdemo", error="invalid_token", error_description="{INVALID_TOKEN}"'
+        f'{BEARER}, error="invalid_token", error_description="{INVALID_TOKEN}"'
     )
 
 

@@ -1,0 +1,72 @@
+"""What an API has to know to accept tokens: values, and code that has them."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from api.models import Resource
+
+# By template: the name, and what has to be known about it.
+WITH_PUBLIC_KEYS = {
+    "pyjwt": ("PyJWT", "For any Python program, after pip install 'pyjwt[crypto]'."),
+    "drf": (
+        "Django REST Framework",
+        "In settings.py, after pip install 'djangorestframework-simplejwt[crypto]'.",
+    ),
+    "rabbitmq": ("RabbitMQ", "In rabbitmq.conf, with the plugin rabbitmq_auth_backend_oauth2."),
+}
+OF_WEB_ADDRESSES = {"fastmcp": ("FastMCP", "For an MCP server, after pip install fastmcp.")}
+WITH_INTROSPECTION = {
+    "nginx": (
+        "nginx",
+        "In front of any program, with the module njs. It needs the secret of the API's server.",
+    )
+}
+
+
+def instructions(resource: Resource) -> dict[str, Any]:
+    """Return the context of the page that tells how to connect an API."""
+    facts = _facts(resource)
+    shown = WITH_INTROSPECTION
+    if not settings.JWT_ALGORITHM.startswith("HS"):  # HMAC has no public keys
+        is_web_address = resource.identifier.startswith(("http://", "https://"))
+        shown = WITH_PUBLIC_KEYS | (OF_WEB_ADDRESSES if is_web_address else {}) | shown
+    return {
+        "introspection": facts["introspection"],
+        "values": [
+            (title, name, facts[name])
+            for title, name in (
+                ("Issuer", "issuer"),
+                ("Audience", "audience"),
+                ("JWKS address", "jwks"),
+                ("Algorithm", "algorithm"),
+            )
+        ],
+        "snippets": [
+            (title, template, note, _render(template, facts))
+            for template, (title, note) in shown.items()
+        ],
+    }
+
+
+def _render(template: str, facts: dict[str, str]) -> str:
+    return render_to_string(f"admin/api/resource/snippets/{template}.txt", facts).strip()
+
+
+def _facts(resource: Resource) -> dict[str, str]:
+    """Return what snippets are made of. An identifier has no character that ends a string."""
+    url = urlsplit(resource.identifier)
+    return {
+        "issuer": settings.ISSUER,
+        "audience": resource.identifier,
+        "jwks": settings.ORIGIN + reverse("jwks"),
+        "introspection": settings.ORIGIN + reverse("introspect"),
+        "algorithm": settings.JWT_ALGORITHM,
+        "origin": f"{url.scheme}://{url.netloc}",
+        "name": json.dumps(resource.name or resource.identifier),
+        "server": resource.server.username if resource.server else "CLIENT_ID",
+    }
