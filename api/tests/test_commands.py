@@ -318,6 +318,37 @@ def test_rotatekeys_now_ends_every_earlier_token(
     assert is_good(http, get_token())
 
 
+# revokeall
+
+
+@pytest.mark.parametrize(("arguments", "is_active"), [([], True), (["--clients"], False)])
+def test_revokeall_ends_everything_that_somebody_may_still_have(
+    arguments: list[str],
+    is_active: bool,
+    http: APIClient,
+    credentials: dict[str, str],
+    client_row: Client,
+    get_token: Callable[[], str],
+) -> None:
+    staff = User.objects.create_superuser("boss")
+    browser = APIClient()
+    browser.force_login(staff)
+    token = get_token()
+    old = dict(credentials)
+    credentials["client_secret"] = rotate_secret(client_row, grace=timedelta(hours=1))
+    output = run("revokeall", *arguments)
+    key = SigningKey.objects.get(verifies_until=None)
+    assert output == f"{int(not is_active)} clients deactivated; key {key.kid} signs from now on\n"
+    assert not is_good(http, token)
+    assert not logs_in(http, old)
+    assert browser.get("/admin/").status_code == 302
+    assert logs_in(http, credentials) == is_active
+    Client.objects.update(is_active=True)
+    assert logs_in(http, credentials)
+    assert is_good(http, get_token())
+    assert not is_good(http, token)
+
+
 # The audit log
 
 
@@ -329,10 +360,13 @@ def test_commands_are_on_record_without_a_secret(
     rotated = json.loads(run("rotatesecret", "foo", "--now"))
     run("rotatekeys", "--now")
     kid = SigningKey.objects.get(verifies_until=None).kid
+    run("revokeall", "--clients")
+    last = SigningKey.objects.get(verifies_until=None).kid
     assert [record.getMessage() for record in caplog.records if record.name == "api.audit"] == [
         'client_created client="foo"',
         'secret_rotated client="foo"',
         f'key_rotated kid="{kid}" algorithm="ES256"',
+        f'all_revoked kid="{last}" deactivated="2"',
     ]
     for shown in (created, rotated):
         assert shown["client_secret"] not in caplog.text

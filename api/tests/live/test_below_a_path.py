@@ -1,4 +1,4 @@
-"""The service below a path, behind the nginx of `docs/deploy.md`, with TLS.
+"""The service below a path, behind the nginx of `deploy/`, with TLS.
 
 nginx keeps the path, or cuts it off.
 """

@@ -1,7 +1,10 @@
-"""The nginx of `docs/deploy.md`, in front of the service."""
+"""The nginx of `deploy/nginx.conf`, in front of the service."""
 
 import json
+import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +16,7 @@ import requests
 from api.tests.support.load import call, log_in
 from api.tests.support.nginx import Nginx, documented_config
 from api.tests.support.responses import bearer
-from api.tests.support.server import Server
+from api.tests.support.server import PROJECT, Server
 from api.tokens import MAX_LENGTH
 
 
@@ -135,3 +138,20 @@ def test_what_granian_loses_is_refused_and_never_counted_for_the_proxy(server: S
         assert log_in(front, "foo", "wrong", {"X-Forwarded-For": "203.0.113.66"}).status == 401
     assert server.log.count("X-Forwarded-For from '127.0.0.1' has no address at place 1") == 1
     assert server.log.count('login_failed client="foo" address="127.0.0.1"') == 1
+
+
+def test_health_check_of_the_container_fails_unless_the_service_is_ready(server: Server) -> None:
+    containerfile = (PROJECT / "deploy" / "Containerfile").read_text()
+    (code,) = re.findall(r'^HEALTHCHECK .*"-c", \\\n +"(.*)"\]$', containerfile, re.MULTILINE)
+    assert "127.0.0.1:8000/" in code
+    check = [sys.executable, "-c", code.replace("8000", str(server.port))]
+
+    def is_healthy() -> bool:
+        return subprocess.run(check, check=False, capture_output=True).returncode == 0
+
+    assert not is_healthy()
+    with server.running():
+        assert is_healthy()
+        server.shell("from api.models import SigningKey; SigningKey.objects.all().delete()")
+    with server.running():
+        assert not is_healthy()
