@@ -522,7 +522,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        "_granian": {"level": "INFO"},  # its own lines, by the root handler
+        "_granian": {"level": "INFO", "propagate": True},  # to the root handler
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
         **{name: {"filters": [f"once_a_minute/{name}"]} for name in REPETITIVE_LOGGERS},
         **{name: {"filters": ["brief", f"once_a_minute/{name}"]} for name in QUOTING_LOGGERS},
