@@ -28,7 +28,7 @@ class TextField(serializers.CharField):
         return str(super().to_internal_value(data))
 
 
-@extend_schema_field({"type": ["object", "null"], "properties": {"keys": {"type": "array"}}})
+@extend_schema_field({"type": "object", "properties": {"keys": {"type": "array"}}})
 class JWKSetField(serializers.JSONField):
     """A JWK Set of public keys. Raises `UnusableKeyError`."""
 
