@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def explain(error: DatabaseError) -> str:
-    """Return the database error, and the remedy if migrations are missing."""
+    """Return the database error, and the remedy if migrations or permissions are missing."""
     from django.db.migrations.executor import MigrationExecutor  # takes 0.1 s; only needed here
 
     first_line = str(error).partition("\n")[0]
@@ -42,6 +42,8 @@ def explain(error: DatabaseError) -> str:
     except DatabaseError:  # it fails for this query too
         lacks_migrations = []
     remedy = "; run `manage.py migrate`." if lacks_migrations else ""
+    if "readonly" in first_line:
+        remedy = "; set DATABASE_URL to one that can be written."
     return f"{type(error).__name__}: {first_line}{remedy}"
 
 

@@ -35,12 +35,13 @@ class BearerAuthentication(BaseAuthentication):
 
     The cookie counts only if there is no Authorization header. With the cookie, an unsafe method
     also needs Django's CSRF token, because other sites can make a browser send its cookies.
+    An empty header counts as a bad token: granian hands one over that is not ASCII as empty.
     """
 
     def authenticate(self, request: Request) -> tuple[ClientUser, tokens.AccessToken] | None:
-        if header := request.META.get("HTTP_AUTHORIZATION"):
+        if (header := request.META.get("HTTP_AUTHORIZATION")) is not None:
             scheme, _, text = header.partition(" ")
-            if scheme.lower() != "bearer":
+            if header and scheme.lower() != "bearer":
                 return None
         elif text := request.COOKIES.get(settings.ACCESS_TOKEN_COOKIE, ""):
             enforce_csrf(request)

@@ -1,5 +1,6 @@
-"""Browsers: the token cookie, the CSRF check, and the refusal of cross-site requests."""
+"""Browsers: the token cookie, the CSRF check, and what pages of other sites may do."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,9 @@ from rest_framework.request import Request
 from api.exceptions import AccessDenied, CSRFFailed, body
 from api.tokens import IssuedToken
 
+# Characters of a token that a cookie can hold. Browsers drop one of more than 4096 bytes, and its
+# name and attributes need up to 250.
+MAX_COOKIE_TOKEN = 3840
 OWN_SITE = {"same-origin", "none"}  # `none`: the person used a bookmark or typed the address
 
 
@@ -21,17 +25,35 @@ def refuse_other_sites(
     """Middleware: refuse unsafe requests from pages of other sites.
 
     Such a page could make its visitor's browser fail to log in many times a second. That would lock
-    out everybody at the visitor's address. Programs do not send `Sec-Fetch-Site`.
+    out everybody at the visitor's address.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        site = request.META.get("HTTP_SEC_FETCH_SITE", "none")
-        if site in OWN_SITE or request.method in SAFE_METHODS:
+        if request.method in SAFE_METHODS or not _is_from_another_site(request):
             return get_response(request)
         error = AccessDenied("Requests from pages of other sites are refused.")
         return JsonResponse(body(error), status=error.status_code)
 
     return middleware
+
+
+def _is_from_another_site(request: HttpRequest) -> bool:
+    """Tell whether a page sent a request that is neither ours nor one of `CORS_ORIGINS`.
+
+    Old browsers send only `Origin`, and programs none of both headers.
+    """
+    site, origin = request.META.get("HTTP_SEC_FETCH_SITE"), request.META.get("HTTP_ORIGIN")
+    if site in OWN_SITE or (site is None and origin is None):
+        return False
+    if origin in settings.CORS_ALLOWED_ORIGINS:
+        return not re.match(settings.CORS_URLS_REGEX, request.path_info)
+    ours = {*settings.CSRF_TRUSTED_ORIGINS, f"{request.scheme}://{request.get_host()}"}
+    return site is not None or origin not in ours
+
+
+def may_be_read_by_all_sites(request: HttpRequest, **_signal: Any) -> bool:
+    """Receive `corsheaders.signals.check_request_enabled`: keys and metadata are for everybody."""
+    return request.path_info.startswith("/.well-known/")
 
 
 class _CSRFCheck(CsrfViewMiddleware):
@@ -52,8 +74,19 @@ def enforce_csrf(request: Request) -> None:
         raise CSRFFailed
 
 
+def fits_cookie(token: IssuedToken) -> bool:
+    """Tell whether a browser can keep a token. One with many scopes is too long."""
+    return len(token.text) <= MAX_COOKIE_TOKEN
+
+
 def remember_token(response: HttpResponseBase, token: IssuedToken) -> None:
-    """Set the token cookie. It lasts as long as the token, and no script can read it."""
+    """Set the token cookie. It lasts as long as the token, and no script can read it.
+
+    If the token does not fit, delete the cookie: it may hold the token of another client.
+    """
+    if not fits_cookie(token):
+        forget_token(response)
+        return
     response.set_cookie(
         settings.ACCESS_TOKEN_COOKIE,
         token.text,

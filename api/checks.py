@@ -4,18 +4,22 @@
 module that imports ours and changes a line.
 """
 
+from contextlib import closing
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.hashers import check_password, get_hashers
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, check_password, get_hashers
+from django.contrib.auth.models import User
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 from django.db import DatabaseError, connection
+from django.db.models import Q
 from django.urls import is_valid_path
 
 from api import keys
-from api.hashers import ChosenSecretHasher
+from api.hashers import ChosenSecretHasher, readable_prefixes
 from api.management.commands.demo import CLIENT_ID, CLIENT_SECRET
 from api.models import Client, SigningKey
+from api.throttling.counters import probe
 
 # Memory in KiB by number of passes, all equally strong (OWASP Password Storage Cheat Sheet).
 OWASP_ARGON2ID = {1: 47104, 2: 19456, 3: 12288, 4: 9216, 5: 7168}
@@ -61,7 +65,7 @@ def check_path(**_kwargs: Any) -> list[CheckMessage]:
         Error(
             f"PUBLIC_URL ends in {path}, which is also a path of the service.",
             hint="Give PUBLIC_URL another path, such as /auth.",
-            id="api.E009",
+            id="api.E008",
         )
     ]
 
@@ -124,6 +128,53 @@ def check_shared_counters(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@register(Tags.security, deploy=True)
+def check_trusted_proxies(**_kwargs: Any) -> list[CheckMessage]:
+    if settings.TRUSTED_PROXIES or not settings.SECURE_SSL_REDIRECT:
+        return []
+    return [
+        Warning(
+            "PUBLIC_URL is https and TRUSTED_PROXIES is 0: behind a proxy that speaks TLS, every "
+            "request is redirected for ever, and all callers share one rate limit.",
+            hint="Set TRUSTED_PROXIES to the number of proxies in front. 0 is right only if the "
+            "server itself speaks TLS.",
+            id="api.W007",
+        )
+    ]
+
+
+def check_redis(**_kwargs: Any) -> list[CheckMessage]:
+    """Count in Redis, in many slots: a node of a cluster refuses most of them, but not all."""
+    if not settings.REDIS_URL:
+        return []
+    from api.throttling import redis  # 7 MB, only if needed
+
+    try:
+        with closing(redis.RedisStore(settings.REDIS_URL)) as store:
+            for _ in range(20):
+                store.add(probe())
+    except redis.ERRORS as error:
+        if redis.is_lasting(error):
+            return [
+                Error(
+                    f"Redis refuses us ({type(error).__name__}: {error}), so each process counts "
+                    "failed logins by itself.",
+                    hint="Check user, password, permissions, ssl_ca_certs and the number in "
+                    "REDIS_URL. A node of a Redis cluster does not do.",
+                    id="api.E007",
+                )
+            ]
+        return [
+            Warning(
+                f"Redis fails ({type(error).__name__}: {error}). Until it is back, each process "
+                "counts failed logins by itself.",
+                hint="Start Redis, give it memory, or name its master in REDIS_URL.",
+                id="api.W005",
+            )
+        ]
+    return []
+
+
 @register(Tags.security)
 def check_shared_metrics(**_kwargs: Any) -> list[CheckMessage]:
     if settings.WORKERS < 2 or settings.METRICS_DIRECTORY:
@@ -148,9 +199,7 @@ def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
         return [
             Warning(
                 "No signing key is usable: there is none, or another SECRET_KEY encrypted it.",
-                hint="If SECRET_KEY has changed, or differs between machines, add the other one to "
-                "SECRET_KEY_FALLBACKS. Only if there is no key, run `manage.py rotatekeys --now`, "
-                "which ends all other keys on all machines.",
+                hint=keys.REMEDY,
                 id="api.W002",
             )
         ]
@@ -180,21 +229,47 @@ def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
 
 
 @register(Tags.database)
-def check_encoding(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
-    if not databases or connection.vendor != "postgresql":
-        return []
+def check_stored_hashes(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+    """Count the hashes that another Django project made, and that no hasher here can read."""
+    readable = Q(password="") | Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    for prefix in readable_prefixes():
+        readable |= Q(password__startswith=prefix)
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW server_encoding")
-            (encoding,) = cursor.fetchone()
+        count = User.objects.exclude(readable).count() if databases else 0
     except DatabaseError:
         return []
-    if encoding == "UTF8":
+    if not count:
         return []
     return [
         Warning(
-            f"The database's encoding is {encoding}, so it cannot hold every name.",
-            hint="Create it with ENCODING 'UTF8'.",
+            f"No hasher here can read the stored hashes of {count} clients or staff, so they "
+            "cannot log in.",
+            hint="Give them new secrets, or add the hasher to PASSWORD_HASHERS. The log names them "
+            "when they try, with the reason 'unreadable hash'.",
+            id="api.W006",
+        )
+    ]
+
+
+@register(Tags.database)
+def check_encoding(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+    """Warn of a PostgreSQL that cannot hold every name, and an SQLite whose times look empty."""
+    if not databases:
+        return []
+    is_sqlite = connection.vendor == "sqlite"
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA encoding" if is_sqlite else "SHOW server_encoding")
+            (encoding,) = cursor.fetchone()
+    except DatabaseError:
+        return []
+    if encoding in {"UTF8", "UTF-8"}:
+        return []
+    effect = "Django cannot read its times" if is_sqlite else "it cannot hold every name"
+    return [
+        Warning(
+            f"The database's encoding is {encoding}, so {effect}.",
+            hint="Create it with the encoding UTF-8.",
             id="api.W003",
         )
     ]

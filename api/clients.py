@@ -1,61 +1,52 @@
-"""Create and register clients, and rotate their secrets."""
+"""Create and register clients, rotate and remove their secrets, and restrict their methods."""
 
-import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from django.contrib.auth.hashers import make_password
-from django.contrib.auth.models import Group
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.contrib.auth.hashers import is_password_usable, make_password
+from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from api import audit
-from api.credentials import is_scope
+from api import audit, client_keys
+from api.credentials import NO_SECRET, create_client
 from api.hashers import generate_secret
-from api.models import Client, RetiredSecret
-from api.resources import get_or_create_scopes
+from api.models import Client, ClientProfile, RetiredSecret
+from api.public_keys import GivenKey
 
 
 class SecretChangedError(Exception):
     """The client's secret was changed by another request in the meantime."""
 
 
-def scopes() -> list[Group]:
-    return [group for group in Group.objects.order_by("name") if is_scope(group.name)]
-
-
-def create_client(
-    client_id: str | None = None,
+def register_client(
     *,
-    name: str = "",
-    scopes: Iterable[str] = (),
-    secret: str | None = None,
+    name: str,
+    scopes: Iterable[str],
+    address: str,
+    auth_method: str = "",
+    keys: Sequence[GivenKey] = (),
 ) -> tuple[Client, str]:
-    """Create a client and return it with its secret, which is stored only as a hash.
+    """Create a client as `create_client` does, and write an audit line with the address.
 
-    The id and the secret are generated unless given. Raises `ValidationError`.
+    A client that is restricted to keys gets no secret. Raises `UnusableKeyError`.
     """
-    secret = secret or generate_secret()
-    client = Client(username=client_id or str(uuid.uuid4()), first_name=name)
-    client.password = make_password(secret)
-    client.full_clean()
-    try:
-        with transaction.atomic():
-            client.save(force_insert=True)
-            client.groups.set(get_or_create_scopes(scopes))
-    except IntegrityError:
-        # Another request took the id after the check.
-        raise ValidationError({"username": "This client id is taken."}) from None
-    return client, secret
-
-
-def register_client(*, name: str, scopes: Iterable[str], address: str) -> tuple[Client, str]:
-    """Create a client as `create_client` does, and write an audit line with the address."""
-    client, secret = create_client(name=name, scopes=scopes)
+    secret = NO_SECRET if auth_method == client_keys.METHOD else None
+    with transaction.atomic():
+        client, secret = create_client(name=name, scopes=scopes, secret=secret)
+        if keys:
+            client_keys.add(client, keys)
+        if auth_method:
+            restrict(client, auth_method)
     audit.record("client_registered", client=client.username, address=address)
     return client, secret
+
+
+def restrict(client: Client, auth_method: str) -> None:
+    """Let a client use one authentication method only, or all if `auth_method` is empty."""
+    ClientProfile.objects.update_or_create(
+        client_id=client.pk, defaults={"auth_method": auth_method}
+    )
 
 
 def secret_version(client: Client) -> str:
@@ -83,18 +74,37 @@ def rotate_secret(
     """
     secret = generate_secret()
     old, new = client.password, make_password(secret)
-    is_current = version is None or constant_time_compare(version, secret_version(client))
     with transaction.atomic():
-        rows = Client.objects.filter(pk=client.pk, password=old)
-        if not is_current or not rows.update(password=new):
-            raise SecretChangedError(f"The secret of {client.username} has just been changed.")
-        RetiredSecret.objects.filter(client_id=client.pk).delete()
-        if grace:
+        _replace_secret(client, new, version)
+        if grace and is_password_usable(old):
             RetiredSecret.objects.create(
                 client_id=client.pk,
                 hash=old,
                 replaced_by=new,
                 expires_at=timezone.now() + grace,
             )
-    client.password = new
     return secret
+
+
+def end_previous_secret(client: Client) -> None:
+    """End the grace period of the previous secret now."""
+    RetiredSecret.objects.filter(client_id=client.pk).delete()
+
+
+def remove_secret(client: Client) -> None:
+    """End all secrets of a client, and their tokens. Raises `SecretChangedError`."""
+    with transaction.atomic():
+        _replace_secret(client, make_password(None), version=None)
+
+
+def _replace_secret(client: Client, new: str, version: str | None) -> None:
+    """Store another hash, and end the previous secret. Raises `SecretChangedError`."""
+    rows = Client.objects.filter(pk=client.pk, password=client.password)
+    is_current = version is None or constant_time_compare(version, secret_version(client))
+    if not is_current or not rows.update(password=new):
+        raise SecretChangedError(f"The secret of {client.username} has just been changed.")
+    RetiredSecret.objects.filter(client_id=client.pk).delete()
+    ClientProfile.objects.update_or_create(
+        client_id=client.pk, defaults={"secret_made_at": timezone.now(), "secret_used_at": None}
+    )
+    client.password = new

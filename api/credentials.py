@@ -1,32 +1,36 @@
-"""Check the credentials of clients, and of people in the admin.
+"""Create clients, and check the secrets of clients and of people in the admin.
 
 The cost of a check depends only on the form of the presented secret: one SHA-256 for a generated
-secret, one Argon2id run for any other. It does not depend on the client or the stored hash, so
-response times reveal nothing. One exception: a hash imported from another Django project is checked
+secret, one Argon2id run for any other. A secret with whitespace around it costs one more, of what
+is left without it. The cost does not depend on the client or the stored hash, so response times
+reveal nothing. One exception: a hash imported from another Django project is checked
 with its own algorithm until the client's first login replaces it.
 """
 
 import logging
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
 from django.contrib.auth.hashers import get_hasher, make_password
 from django.contrib.auth.models import User
-from django.db import Error, connection, transaction
+from django.core.exceptions import ValidationError
+from django.db import Error, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.settings import api_settings
 
-from api.hashers import GeneratedSecretHasher, is_generated
-from api.models import RetiredSecret
+from api import usage
+from api.hashers import GeneratedSecretHasher, generate_secret, is_generated, is_unreadable
+from api.models import Client, RetiredSecret
+from api.scopes import get_or_create_scopes, is_scope
 from api.standing import ClientState, GrantedResource, look_up_for_login
+from api.usage import fail_if_locked
 
-INTROSPECT, REGISTER = "introspect", "register"  # scopes that this service requires
-SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
+RIGHT_WITHOUT_SPACES = "wrong secret, right without the spaces or line breaks around it"
+NO_SECRET = ""  # for a client that has another credential
 UPGRADE_MARGIN = timedelta(seconds=10)  # for logins that began before the hash was upgraded
 logger = logging.getLogger(__name__)
 
@@ -45,11 +49,15 @@ class ScopeNotGrantedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A successful login: the client, the stored hash that matched, and the caller's address."""
+    """A successful login: the client, the caller's address, and what proved the client's identity.
+
+    That is the stored hash of a secret, or another credential, such as `key:17`.
+    """
 
     client: ClientState
-    secret_hash: str
     address: str
+    secret_hash: str = ""
+    credential: str = ""
 
     @property
     def client_id(self) -> str:
@@ -70,17 +78,12 @@ class Login:
         scopes = self.scopes
         if resource and resource.scopes:
             scopes = tuple(scope for scope in scopes if scope in resource.scopes)
-        if not requested:
+        wanted = set(filter(None, (requested or "").split(" ")))  # several spaces are as one
+        if not wanted:
             return scopes
-        wanted = set(requested.split(" "))
         if not wanted.issubset(scopes):
             raise ScopeNotGrantedError
         return tuple(scope for scope in scopes if scope in wanted)
-
-
-def is_scope(name: str) -> bool:
-    """Tell whether a group's name can be a scope: one with spaces would be read as several."""
-    return bool(SCOPE.fullmatch(name))
 
 
 def current_scopes(client_id: str) -> set[str]:
@@ -96,25 +99,34 @@ def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) 
     if "\0" in client_id + secret:
         # PBKDF2 ignores NUL bytes at the end of a secret.
         raise BadCredentialsError("malformed")
-    generated = is_generated(secret)
-    presented = GeneratedSecretHasher().encode(secret, "") if generated else ""
+    presented, trimmed = _fast_hash(secret), secret.strip()
     client = look_up_for_login(client_id, secret_hash=presented)
     matched = _match(secret, presented, client.secret_hashes)
+    # Always tried, whatever matched: the time of a refusal must not show who is known.
+    near = trimmed != secret and _match(trimmed, _fast_hash(trimmed), client.secret_hashes)
     if not client.pk:
         raise BadCredentialsError("unknown client")
     if matched is None:
-        raise BadCredentialsError("wrong secret")
+        if near:
+            raise BadCredentialsError(RIGHT_WITHOUT_SPACES)
+        unreadable = all(map(is_unreadable, client.secret_hashes))
+        raise BadCredentialsError("unreadable hash" if unreadable else "wrong secret")
     if not client.is_active:
         raise BadCredentialsError("inactive client")
     # No person has a generated secret. A client that became staff past the receivers has one.
-    if is_staff and (generated or not client.is_staff):
+    if is_staff and (presented or not client.is_staff):
         raise BadCredentialsError("not staff")
     if not is_staff and not client.is_client:
         raise BadCredentialsError("staff, not a client")
-    if not generated:
+    if not presented:
         matched = _upgrade(client, secret, matched)
-    _mark_used(client)
-    return Login(client, matched, address)
+    usage.mark_secret(client)
+    return Login(client, address, secret_hash=matched)
+
+
+def _fast_hash(secret: str) -> str:
+    """Return the hash of a generated secret, and an empty text for a chosen one."""
+    return GeneratedSecretHasher().encode(secret, "") if is_generated(secret) else ""
 
 
 def _match(secret: str, presented: str, stored: tuple[str, ...]) -> str | None:
@@ -130,7 +142,7 @@ def _match(secret: str, presented: str, stored: tuple[str, ...]) -> str | None:
     try:
         hasher = get_hasher(encoded.split("$", 1)[0])
         return encoded if hasher.verify(secret, encoded) else None
-    except ValueError:  # unknown client, no chosen secret, or an unknown kind of hash
+    except (ValueError, OverflowError):  # no chosen secret, or a hash that cannot be read
         get_hasher().verify(secret, _dummy_hash())
         return None
 
@@ -153,7 +165,7 @@ def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
     upgraded = make_password(secret)
     grace = api_settings.ACCESS_TOKEN_LIFETIME + UPGRADE_MARGIN
     try:
-        with _fail_if_locked():
+        with fail_if_locked():
             rows = User.objects.filter(pk=client.pk, password=encoded)
             if not rows.update(password=upgraded):
                 return encoded
@@ -171,31 +183,27 @@ def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
     return upgraded
 
 
-def _mark_used(client: ClientState) -> None:
-    """Record the time of a client's login, at most once an hour. A failure is only logged."""
-    if client.was_used_recently:
-        return
+def create_client(
+    client_id: str | None = None,
+    *,
+    name: str = "",
+    scopes: Iterable[str] = (),
+    secret: str | None = None,
+) -> tuple[Client, str]:
+    """Create a client and return it with its secret, which is stored only as a hash.
+
+    The id and the secret are generated unless given. With `NO_SECRET` the client has none.
+    Raises `ValidationError`.
+    """
+    secret = generate_secret() if secret is None else secret
+    client = Client(username=client_id or str(uuid.uuid4()), first_name=name)
+    client.password = make_password(None if secret == NO_SECRET else secret)
+    client.full_clean()
     try:
-        with _fail_if_locked():
-            User.objects.filter(pk=client.pk).update(last_login=timezone.now())
-    except Error:
-        logger.warning("The last use of a client could not be recorded.")
-
-
-@contextmanager
-def _fail_if_locked() -> Iterator[None]:
-    """Open a transaction that fails, instead of waiting for another writer."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute("PRAGMA busy_timeout")
-            (patience,) = cursor.fetchone()
-            cursor.execute("PRAGMA busy_timeout = 0")
-            try:
-                with transaction.atomic():
-                    yield
-            finally:
-                cursor.execute(f"PRAGMA busy_timeout = {patience}")
-        else:
-            with transaction.atomic():
-                cursor.execute("SET LOCAL lock_timeout = '50ms'")
-                yield
+        with transaction.atomic():
+            client.save(force_insert=True)
+            client.groups.add(*get_or_create_scopes(scopes))
+    except IntegrityError:
+        # Another request took the id after the check.
+        raise ValidationError({"username": "This client id is taken."}) from None
+    return client, secret

@@ -5,7 +5,6 @@ sentence in the characters that RFC 6749 §5.2 allows. It never repeats what a c
 """
 
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,20 +16,24 @@ from django.core.exceptions import (
     SuspiciousOperation,
 )
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.template import loader
+from django.http import Http404
 from django.urls import get_script_prefix
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
-from api.client_authentication.base import MalformedProofError
+from api.client_authentication.base import MalformedProofError, MissingProofError
 from api.credentials import BadCredentialsError, ScopeNotGrantedError
-from api.health import NotMigratedError
+from api.health import DrainingError, NotMigratedError, ReadOnlyDatabaseError
+from api.issuers import IssuerUnavailableError
+from api.jose import UnusableKeyError
 from api.keys import NoSigningKeyError
+from api.negotiation import OTHER_MEDIA_TYPE, UnsupportedBodyError, is_from_our_page
 from api.parameters import ParameterError, UnsupportedGrantTypeError
 from api.resources import ResourceNotGrantedError, SeveralResourcesError
+from api.throttling.address import UnusableAddressError
 from api.throttling.guard import TooManyFailuresError
 from api.throttling.slow_hashes import QueueFullError
+from api.tokens import NotOwnTokenError, TokenTooLongError
 
 REALM = "authdemo"
 RESOURCE_METADATA = "/.well-known/oauth-protected-resource"
@@ -69,9 +72,16 @@ class InvalidClient(APIError):
     default_code = "invalid_client"
     default_detail = "The client credentials are not valid."
 
-    def __init__(self, scheme: str = "Basic") -> None:
+    def __init__(self, description: str | None = None, scheme: str = "Basic") -> None:
         challenge = f'{scheme} realm="{REALM}", charset="UTF-8"'  # RFC 7617 §2
-        super().__init__(headers={"WWW-Authenticate": challenge})
+        super().__init__(description, {"WWW-Authenticate": challenge})
+
+
+class UnauthorizedClient(APIError):
+    """Says nothing of the token, which the client need not have (RFC 7009 §2.1)."""
+
+    default_code = "unauthorized_client"
+    default_detail = "A client may revoke only its own tokens."
 
 
 class UnsupportedGrantType(APIError):
@@ -174,13 +184,23 @@ class BodyTooLarge(APIError):
     default_detail = "The request body is larger than 64 KiB."
 
 
+class UnsupportedBody(APIError):
+    """The header names the only content coding that is supported (RFC 9110 §15.5.16)."""
+
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_detail = OTHER_MEDIA_TYPE
+
+    def __init__(self, description: str | None = None) -> None:
+        super().__init__(description, {"Accept-Encoding": "identity"})
+
+
 class Unavailable(APIError):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "temporarily_unavailable"
     default_detail = "The service is temporarily unavailable; try again shortly."
 
-    def __init__(self) -> None:
-        super().__init__(headers={"Retry-After": str(RETRY_AFTER)})
+    def __init__(self, description: str | None = None) -> None:
+        super().__init__(description, headers={"Retry-After": str(RETRY_AFTER)})
 
 
 class ServerError(APIError):
@@ -195,6 +215,8 @@ def _keep_status(sentence: str) -> Callable[[exceptions.APIException], APIError]
     def translate_status(error: exceptions.APIException) -> APIError:
         translated = InvalidRequest(sentence)
         translated.status_code = error.status_code
+        if challenge := getattr(error, "auth_header", None):  # set by DRF for a 401
+            translated.headers["WWW-Authenticate"] = challenge
         return translated
 
     return translate_status
@@ -206,14 +228,22 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     BadCredentialsError: lambda _: InvalidClient(),
     TooManyFailuresError: lambda error: SlowDown(error.wait),
     QueueFullError: lambda _: Unavailable(),
+    IssuerUnavailableError: lambda _: Unavailable(),
     ParameterError: lambda error: InvalidRequest(str(error)),
     MalformedProofError: lambda error: InvalidRequest(str(error)),
-    UnsupportedGrantTypeError: lambda _: UnsupportedGrantType(),
+    MissingProofError: lambda error: InvalidClient(str(error)),
+    NotOwnTokenError: lambda _: UnauthorizedClient(),
+    UnsupportedBodyError: lambda error: UnsupportedBody(str(error)),
+    UnusableAddressError: lambda error: InvalidRequest(str(error)),
+    DrainingError: lambda error: Unavailable(str(error)),
+    UnsupportedGrantTypeError: lambda error: UnsupportedGrantType(str(error)),
     ScopeNotGrantedError: lambda _: InvalidScope(),
+    TokenTooLongError: lambda _: InvalidScope("The token would be too long; ask for fewer scopes."),
     ResourceNotGrantedError: lambda _: InvalidTarget(),
     SeveralResourcesError: lambda _: InvalidTarget(
         "A token is for one resource; request only one."
     ),
+    UnusableKeyError: lambda error: InvalidClientMetadata(str(error)),
     Http404: lambda _: NotFound(),
     RequestDataTooBig: lambda _: BodyTooLarge(),
     SuspiciousOperation: lambda _: InvalidRequest(),
@@ -226,10 +256,6 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     exceptions.MethodNotAllowed: _keep_status(
         "This path does not support the method; see the Allow header."
     ),
-    exceptions.NotAcceptable: _keep_status("No media type in the Accept header is available here."),
-    exceptions.UnsupportedMediaType: _keep_status(
-        "Send the body as JSON or as a form; no other media type is supported."
-    ),
     exceptions.APIException: _keep_status("The request is malformed."),
 }
 
@@ -240,7 +266,7 @@ def translate(error: Exception) -> APIError | None:
         if translation := _TRANSLATIONS.get(kind):
             return translation(error)
     match error:
-        case NoSigningKeyError() | NotMigratedError():
+        case NoSigningKeyError() | NotMigratedError() | ReadOnlyDatabaseError():
             logger.error("Not ready: %s", error)
             return Unavailable()
         case IntegrityError() | DataError():
@@ -256,34 +282,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     translated = translate(error)
     if translated is None:
         return None
-    if isinstance(translated, InvalidClient) and "Sec-Fetch-Site" in context["request"].headers:
-        translated = InvalidClient("Form")
+    if isinstance(translated, InvalidClient) and is_from_our_page(context["request"]._request):
+        translated = InvalidClient(str(translated.detail), "Form")
     return Response(body(translated), translated.status_code, headers=translated.headers)
-
-
-def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Make the error response outside DRF, for example for an unknown path or host."""
-    return _plain(request, translate(exception) or InvalidRequest())
-
-
-def csrf_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return _plain(request, CSRFFailed())
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Make the response to an exception outside DRF: 503 if the database is down, else 500."""
-    error = sys.exc_info()[1]
-    translated = translate(error) if isinstance(error, Exception) else None
-    return _plain(request, translated or ServerError())
 
 
 def body(error: APIError) -> dict[str, str]:
     return {"error": error.default_code, "error_description": str(error.detail)}
-
-
-def _plain(request: HttpRequest, error: APIError) -> HttpResponse:
-    """Respond without DRF: with a page to a browser, with JSON to a program."""
-    if "text/html" in request.headers.get("Accept", "") and "Authorization" not in request.headers:
-        page = loader.render_to_string("api/error_page.html", {"error": body(error)})
-        return HttpResponse(page, status=error.status_code, headers=error.headers)
-    return JsonResponse(body(error), status=error.status_code, headers=error.headers)

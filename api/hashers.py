@@ -13,7 +13,13 @@ import string
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.contrib.auth.hashers import Argon2PasswordHasher, BasePasswordHasher, mask_hash
+from django.contrib.auth.hashers import (
+    Argon2PasswordHasher,
+    BasePasswordHasher,
+    get_hashers,
+    is_password_usable,
+    mask_hash,
+)
 from django.utils.crypto import constant_time_compare
 
 PREFIX = "adsk_"
@@ -49,6 +55,20 @@ def is_generated(secret: str) -> bool:
     if not GENERATED.fullmatch(secret):
         return False
     return _checksum(secret[:-CHECKSUM_LENGTH]) == secret[-CHECKSUM_LENGTH:]
+
+
+def readable_prefixes() -> tuple[str, ...]:
+    """Return how the stored hashes begin that a hasher of `PASSWORD_HASHERS` can read."""
+    return tuple(f"{hasher.algorithm}$" for hasher in get_hashers())
+
+
+def is_unreadable(encoded: str) -> bool:
+    """Tell whether a stored hash is of a kind that no hasher can read, such as MD5.
+
+    An empty or unusable password is not a hash.
+    """
+    is_hash = bool(encoded) and is_password_usable(encoded)
+    return is_hash and not encoded.startswith(readable_prefixes())
 
 
 # One hashing thread per process, which reuses its 19 MiB. Otherwise each server thread would

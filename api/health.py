@@ -1,5 +1,6 @@
 """Readiness: whether the service can work. Operators also learn why not, from `/metrics`."""
 
+import mmap
 import platform
 from collections.abc import Iterator
 from functools import lru_cache
@@ -14,20 +15,45 @@ from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, 
 from api import keys
 from api.throttling.counters import counters
 
+# Shared memory: granian forks its workers from the process that gets the signal.
+_draining = mmap.mmap(-1, 1)
+
+
+class DrainingError(Exception):
+    """The service is about to stop. The message tells the caller."""
+
 
 class NotMigratedError(Exception):
     """The database lacks migrations that this code needs."""
 
 
-def check_readiness() -> None:
-    """Check the database, its migrations and the signing key.
+class ReadOnlyDatabaseError(Exception):
+    """The database takes no writes: logins work, revocations do not."""
 
-    Raises `NotMigratedError`, `NoSigningKeyError` or a database error.
+
+def check_readiness() -> None:
+    """Check that the service goes on, the database, its migrations and the signing key.
+
+    It logs a Redis that does not count. Raises `DrainingError`, `ReadOnlyDatabaseError`,
+    `NotMigratedError`, `NoSigningKeyError` or a database error.
     """
+    if is_draining():
+        raise DrainingError("The service is draining: it answers, and is about to stop.")
+    counters().redis_answers()  # logins go on without it
     database: Any = connection  # either of our backends
-    database.fetch_rows("SELECT 1", {})
+    if database.is_read_only():
+        raise ReadOnlyDatabaseError("The database is read-only.")
     _check_migrations()
     keys.signing_key()
+
+
+def start_draining() -> None:
+    """Be not ready from now on, in this process and its workers."""
+    _draining[0] = 1
+
+
+def is_draining() -> bool:
+    return bool(_draining[0])
 
 
 @lru_cache(maxsize=1)

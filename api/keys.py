@@ -10,7 +10,6 @@ an unknown key, at most once per `RELOAD_INTERVAL`: forged key ids must not cost
 """
 
 import base64
-import hashlib
 import json
 import logging
 import secrets
@@ -31,6 +30,7 @@ from django.db.models import Q
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
+from api.jose import encode, thumbprint, thumbprint_members
 from api.models import SigningKey
 
 JWKS_MAX_AGE = timedelta(minutes=5)
@@ -46,14 +46,12 @@ _CURVES: dict[str, ec.EllipticCurve] = {
     "ES384": ec.SECP384R1(),
     "ES512": ec.SECP521R1(),
 }
-# Members of a JWK that go into its thumbprint, by key type (RFC 7638 §3.2, RFC 8037 §2).
-_THUMBPRINT_MEMBERS = {
-    "EC": ("crv", "kty", "x", "y"),
-    "OKP": ("crv", "kty", "x"),
-    "RSA": ("e", "kty", "n"),
-    "oct": ("k", "kty"),
-}
 _jws = jwt.PyJWS()
+# Not --now: if only this machine has a wrong SECRET_KEY, that would end the keys of all machines.
+REMEDY = (
+    "If another SECRET_KEY encrypted the keys, add that one to SECRET_KEY_FALLBACKS. "
+    "If there are no keys, `manage.py rotatekeys` makes one."
+)
 logger = logging.getLogger(__name__)
 
 
@@ -144,7 +142,7 @@ def signing_key() -> Key:
     """
     usable = [key for key in _keyring.keys().values() if key.signing]
     if not usable:
-        raise NoSigningKeyError("No key can sign; `manage.py rotatekeys --now` makes one.")
+        raise NoSigningKeyError(f"No key can sign. {REMEDY}")
     now = timezone.now()
     return next((key for key in usable if key.signs_from <= now), usable[-1])
 
@@ -183,8 +181,9 @@ def rotate(*, immediately: bool = False) -> SigningKey:
         newest = others.first()
         if newest and not immediately and _decrypt(newest) is None:
             raise UndecryptableKeyError(
-                "The signing key was encrypted with another SECRET_KEY, which other processes may "
-                "still use. Add it to SECRET_KEY_FALLBACKS, or rotate at once with --now."
+                "The signing key was encrypted with another SECRET_KEY, which other machines may "
+                "still use. Add that one to SECRET_KEY_FALLBACKS. If it is lost, see "
+                "docs/deploy.md."
             )
         signs_from = now if immediately or not newest else now + PUBLISH_AHEAD
         last_expiry = signs_from + api_settings.ACCESS_TOKEN_LIFETIME + LEEWAY
@@ -224,11 +223,6 @@ def _fernet() -> MultiFernet:
     )
 
 
-def encode(data: bytes) -> str:
-    """Return base64url without padding (RFC 7515 §2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
 def unexpired() -> Q:
     """Select the keys that sign or verify, now or later."""
     return Q(verifies_until=None) | Q(verifies_until__gt=timezone.now())
@@ -246,12 +240,10 @@ def _generate(algorithm: str) -> SigningKey:
         private = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
     implementation = _jws.get_algorithm_by_name(algorithm)
     private_jwk = implementation.to_jwk(private, as_dict=True)
-    members = _THUMBPRINT_MEMBERS[private_jwk["kty"]]
-    canonical = json.dumps({name: private_jwk[name] for name in members}, separators=(",", ":"))
-    kid = encode(hashlib.sha256(canonical.encode()).digest())
+    kid = thumbprint(private_jwk)
     public_jwk = {}
     if private_jwk["kty"] != "oct":
-        public_jwk = {name: private_jwk[name] for name in members}
+        public_jwk = thumbprint_members(private_jwk)
         public_jwk |= {"kid": kid, "use": "sig", "alg": algorithm}
     return SigningKey(
         kid=kid,

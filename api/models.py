@@ -1,18 +1,31 @@
-"""Clients, their retired secrets, their APIs, revoked tokens and signing keys.
+"""Clients, their credentials and APIs, revoked tokens, used assertions, issuers and signing keys.
 
-A client is a row of Django's user table. `standing.py` reads these tables for logins and token
+A client is a row of Django's user table. `standing/` reads these tables for logins and token
 verifications.
 """
 
+from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import Group, User, UserManager
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
 
 from api import identifiers
 
+ISSUER_LENGTH = 255  # characters
+SUBJECT_LENGTH = 512
 JTI_LENGTH = 36  # characters; ours have 32
+
+
+# What RFC 6749 appendix A.1 allows, and letters and digits of any script, as Django does. But no
+# space and no %: Basic credentials may be form-urlencoded or not, and would name two clients.
+validate_client_id = RegexValidator(
+    r"^[\x21-\x24\x26-\x7e\w]{1,150}\Z",
+    "A client id has at most 150 letters, digits and visible ASCII characters, no percent sign.",
+)
 
 
 class ClientManager(UserManager["Client"]):
@@ -35,6 +48,60 @@ class Client(User):
             ("rotate_secret", "Can rotate a client's secret"),
             ("revoke_tokens", "Can revoke a client's tokens"),
         )
+
+    @classmethod
+    def normalize_username(cls, username: str) -> str:
+        """Keep a client id as it is: programs compare it byte for byte."""
+        return username
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Check the client id by our own rule. Django's is for people, and refuses URLs."""
+        excluded = set(exclude or ())
+        if "username" not in excluded:
+            try:
+                validate_client_id(self.username)
+            except ValidationError as error:
+                raise ValidationError({"username": error}) from error
+        super().clean_fields(exclude=excluded | {"username"})
+
+
+class ClientProfile(models.Model):
+    """What Django's user table has no column for. A client without a row has the defaults.
+
+    `auth_method` is the only method the client may use; if it is empty, it may use all.
+    """
+
+    client = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="profile")
+    auth_method = models.CharField(max_length=32, blank=True, default="")
+    secret_made_at = models.DateTimeField(null=True)
+    secret_used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"the profile of client {self.client_id}"
+
+
+class ClientKey(models.Model):
+    """A public key of a client, which signs its assertions. It never changes.
+
+    `kid` is its thumbprint (RFC 7638), `jwk_kid` the name that its JWK came with.
+    """
+
+    client = models.ForeignKey(User, models.CASCADE, related_name="client_keys")
+    kid = models.CharField("key id", max_length=43)
+    jwk_kid = models.CharField(max_length=255, blank=True)
+    jwk = models.JSONField()
+    name = models.CharField(max_length=150, blank=True)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    expires_at = models.DateTimeField("expires", null=True, blank=True)
+    last_used_at = models.DateTimeField("last used", null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("client", "kid"), name="api_clientkey_once_per_client"),
+        )
+
+    def __str__(self) -> str:
+        return self.name or self.kid
 
 
 class RetiredSecret(models.Model):
@@ -117,9 +184,9 @@ class ResourceGrant(models.Model):
         return f"client {self.client_id} may call resource {self.resource_id}"
 
 
-class RevokedTokenManager(models.Manager["RevokedToken"]):
+class ExpiringManager(models.Manager[Any]):
     def delete_some_expired(self, then: datetime, at_most: int) -> None:
-        """Delete at most `at_most` tokens that had expired by `then`."""
+        """Delete at most `at_most` rows that had expired by `then`."""
         expired = self.filter(expires_at__lte=then).order_by("expires_at")
         self.filter(pk__in=list(expired.values_list("pk", flat=True)[:at_most])).delete()
 
@@ -133,10 +200,25 @@ class RevokedToken(models.Model):
     jti = models.CharField(max_length=JTI_LENGTH, primary_key=True)
     expires_at = models.DateTimeField(db_index=True)
 
-    objects = RevokedTokenManager()
+    objects = ExpiringManager()
 
     def __str__(self) -> str:
         return self.jti
+
+
+class UsedAssertion(models.Model):
+    """An assertion that a client has used. The row is kept until nobody could use it again.
+
+    `digest` is of the client and the assertion's `jti`.
+    """
+
+    digest = models.CharField(max_length=43, primary_key=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    objects = ExpiringManager()
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 class SigningKey(models.Model):
@@ -160,3 +242,53 @@ class SigningKey(models.Model):
 
     def __str__(self) -> str:
         return self.kid
+
+
+class TrustedIssuer(models.Model):
+    """Another token issuer, whose tokens prove the identity of workloads (RFC 7523 §3).
+
+    Its keys are those that staff gave, or else those last fetched by discovery. They are in the
+    database, so all processes use the same ones, and a restart does not need the issuer.
+    """
+
+    url = models.CharField("issuer", max_length=ISSUER_LENGTH, unique=True)
+    name = models.CharField(max_length=150, blank=True)
+    audience = models.CharField(max_length=ISSUER_LENGTH, blank=True)
+    is_internal = models.BooleanField("internal", default=False)
+    given_jwks = models.TextField("keys", blank=True)
+    fetched_jwks = models.TextField(blank=True, editable=False)
+    fetched_at = models.DateTimeField("keys fetched", null=True, editable=False)
+    tried_at = models.DateTimeField("fetch last tried", null=True, editable=False)
+
+    class Meta:
+        ordering = ("url",)
+
+    def __str__(self) -> str:
+        return self.name or self.url
+
+
+class WorkloadIdentity(models.Model):
+    """The subject of a trusted issuer that is a client.
+
+    `claims` are further claims that the issuer's token must have, as text.
+    """
+
+    client = models.ForeignKey(User, models.CASCADE, related_name="identities")
+    issuer = models.ForeignKey(TrustedIssuer, models.CASCADE, related_name="identities")
+    subject = models.CharField(max_length=SUBJECT_LENGTH)
+    claims = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    last_used_at = models.DateTimeField("last used", null=True, editable=False)
+
+    class Meta:
+        verbose_name_plural = "workload identities"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("issuer", "subject"),
+                name="api_workloadidentity_one_client",
+                violation_error_message="This subject of the issuer already belongs to a client.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.subject

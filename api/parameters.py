@@ -13,7 +13,11 @@ from django.core.validators import ProhibitNullCharactersValidator
 
 from api import identifiers
 
+CLIENT_CREDENTIALS = "client_credentials"
 GRANT_TYPE_REQUIRED = "grant_type is required unless the body is application/json."
+GRANT_TYPE_SPELLING = (
+    "grant_type must be client_credentials, in lower case and without spaces or line breaks."
+)
 
 
 class ParameterError(Exception):
@@ -21,7 +25,7 @@ class ParameterError(Exception):
 
 
 class UnsupportedGrantTypeError(Exception):
-    """The client requests a grant type that is not supported."""
+    """The client requests a grant type that is not supported. A message may tell the caller why."""
 
 
 def is_unicode(value: str) -> None:
@@ -67,8 +71,10 @@ class Parameter:
 
 CLIENT_ID = Parameter("client_id", max_length=150)
 CLIENT_SECRET = Parameter("client_secret", max_length=1024)
+CLIENT_ASSERTION = Parameter("client_assertion", max_length=64 * 1024)
+CLIENT_ASSERTION_TYPE = Parameter("client_assertion_type")
 GRANT_TYPE = Parameter("grant_type")
-SCOPE = Parameter("scope", max_length=4096)
+SCOPE = Parameter("scope", max_length=64 * 1024)
 TOKEN = Parameter("token", max_length=64 * 1024)
 TOKEN_TYPE_HINT = Parameter("token_type_hint")
 RESOURCE = Parameter("resource", max_length=identifiers.MAX_LENGTH)
@@ -83,9 +89,11 @@ def read_scope(parameters: Mapping[str, Any], *, is_json: bool) -> str | None:
     grant_type, scope = GRANT_TYPE.read(parameters), SCOPE.read(parameters)
     if grant_type is None and not is_json:
         raise ParameterError(GRANT_TYPE_REQUIRED)
-    if grant_type not in {None, "client_credentials"}:
-        raise UnsupportedGrantTypeError
-    return scope
+    if grant_type in {None, CLIENT_CREDENTIALS}:
+        return scope
+    if str(grant_type).strip().lower() == CLIENT_CREDENTIALS:
+        raise UnsupportedGrantTypeError(GRANT_TYPE_SPELLING)
+    raise UnsupportedGrantTypeError
 
 
 def read_resources(parameters: Mapping[str, Any]) -> tuple[object, ...]:

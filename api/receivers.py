@@ -14,7 +14,7 @@ from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_sav
 from django.dispatch import receiver
 
 from api import audit, tokens
-from api.models import Resource, RetiredSecret
+from api.models import ClientKey, Resource, RetiredSecret, WorkloadIdentity
 
 _LOSES = "_authdemo_loses"  # set on an instance whose clients lose something by its save
 WATCHED = {"is_active", "is_staff", "is_superuser"}
@@ -71,7 +71,7 @@ def revoke_tokens_of_a_disabled_client(
     update_fields: frozenset[str] | None,
     **_kwargs: Any,
 ) -> None:
-    """Revoke the tokens of a deactivated client. End the secrets too if it becomes staff."""
+    """Revoke the tokens of a deactivated client. End secrets and keys too if it becomes staff."""
     if raw or not issubclass(sender, User) or instance.pk is None:
         return
     if update_fields is not None and not WATCHED.intersection(update_fields):
@@ -94,9 +94,11 @@ def revoke_tokens_issued_during_a_change(instance: Any, **_kwargs: Any) -> None:
 
 
 def _end_client(rows: QuerySet[User], instance: User) -> None:
-    """End the secrets and tokens of a client that becomes staff, as a program knows its secret."""
+    """End credentials and tokens of a client that becomes staff: a program has them."""
     tokens.revoke_all(rows)
     RetiredSecret.objects.filter(client__in=rows).delete()
+    ClientKey.objects.filter(client__in=rows).delete()
+    WorkloadIdentity.objects.filter(client__in=rows).delete()
     instance.password = make_password(None)
     rows.update(password=instance.password)
     audit.record("client_became_staff", client=instance.username)

@@ -151,10 +151,12 @@ class SignInPage(Page):
             context["client_id"] = self.request.data.get("client_id")  # never the secret
         if text := _access_token(data):
             token = tokens.read(text)
+            cookie = self.response.cookies.get(settings.ACCESS_TOKEN_COOKIE)
             context |= {
                 "token": token,
                 "token_seconds_left": token["exp"] - time.time(),
                 "audience": shlex.quote(token["aud"]),
+                "is_kept": bool(cookie and cookie.value),
                 "parts": _explain(text),
             }
         return context

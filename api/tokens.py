@@ -23,12 +23,14 @@ from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 
 from api import audit, keys, metrics
-from api.credentials import INTROSPECT, Login
+from api.credentials import Login
+from api.jose import encode
 from api.models import JTI_LENGTH, RevokedToken, TokenGeneration
+from api.scopes import INTROSPECT
 from api.standing import ClientState, GrantedResource, look_up_for_token
 
 FINGERPRINT_CLAIM = "secret_fp"
-MAX_LENGTH = 8 * 1024  # characters; ours have about 700, more with many scopes
+MAX_LENGTH = 8000  # characters; common proxies take header lines of 8 KiB, with the name
 LIFETIME = int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds())  # seconds
 DELETED_AT_ONCE = 10  # expired rows that each revocation deletes
 CACHE_SIZE = 1024  # verified tokens; about 2 MB
@@ -36,6 +38,14 @@ CACHE_SIZE = 1024  # verified tokens; about 2 MB
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _jws = jwt.PyJWS()
 _encoder = json.JSONEncoder(separators=(",", ":"))
+
+
+class NotOwnTokenError(Exception):
+    """The client asked to revoke a token of another client."""
+
+
+class TokenTooLongError(Exception):
+    """The token would be longer than we accept, because it names too many scopes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +75,25 @@ def _fingerprint_key(secret_key: str) -> bytes:
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _fingerprint(secret_key: str, stored_hash: str, generation: int, grant_id: int) -> str:
-    """Return 96 bits, in base64url, that identify a stored hash, a generation and a grant.
+def _fingerprint(secret_key: str, bound_to: str, generation: int, grant_id: int) -> str:
+    """Return 96 bits, in base64url, that identify a credential, a generation and a grant.
+
+    `bound_to` is the stored hash of a secret, or the name of another credential.
 
     They are keyed, so a reader of the token learns nothing about the hash. The grant is 0 in
     tokens for this service.
     """
-    message = f"{generation} {stored_hash}" + (f" {grant_id}" if grant_id else "")
+    message = f"{generation} {bound_to}" + (f" {grant_id}" if grant_id else "")
     digest = hmac.digest(_fingerprint_key(secret_key), message.encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(digest[:12]).decode()
+
+
+def _name_credential(grant: Grant) -> str:
+    """Return the fingerprint of the secret, or a name such as `key:17.` and its fingerprint."""
+    login, grant_id = grant.login, grant.resource.grant_id if grant.resource else 0
+    bound_to = login.secret_hash or login.credential
+    fingerprint = _fingerprint(settings.SECRET_KEY, bound_to, login.client.generation, grant_id)
+    return f"{login.credential}.{fingerprint}" if login.credential else fingerprint
 
 
 # To add a claim, add a line. Verification requires only those in REQUIRED, so existing tokens stay
@@ -94,16 +114,11 @@ CLAIMS = {
     ),
     "jti": Claim(lambda _: secrets.token_hex(16), "Token id, used to revoke it."),
     FINGERPRINT_CLAIM: Claim(
-        lambda grant: _fingerprint(
-            settings.SECRET_KEY,
-            grant.login.secret_hash,
-            grant.login.client.generation,
-            grant.resource.grant_id if grant.resource else 0,
-        ),
-        "The secret it was obtained with. The token ends when that secret ends.",
+        _name_credential,
+        "The credential it was obtained with. The token ends when that credential ends.",
     ),
 }
-REQUIRED_TEXTS = ("sub", "client_id", "aud", "jti", "scope", FINGERPRINT_CLAIM)
+REQUIRED_TEXTS = ("client_id", "sub", "aud", "jti", "scope", FINGERPRINT_CLAIM)
 REQUIRED_TIMES = ("iat", "exp")
 REQUIRED = {"iss", *REQUIRED_TEXTS, *REQUIRED_TIMES}
 
@@ -120,8 +135,8 @@ class Backend(TokenBackend):
         """Return the signed token. `jwt.encode` would build the header anew, for 5 % CPU."""
         key = keys.signing_key()
         claims = _encoder.encode(payload).encode()
-        signed = f"{key.header}.{keys.encode(claims)}"
-        return f"{signed}.{keys.encode(key.implementation.sign(signed.encode(), key.signing))}"
+        signed = f"{key.header}.{encode(claims)}"
+        return f"{signed}.{encode(key.implementation.sign(signed.encode(), key.signing))}"
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
         """Return the claims of a token that we signed. Raises `TokenBackendError`."""
@@ -147,7 +162,7 @@ def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
         raise TokenBackendError("The token's signature is not ours.") from error
     if not isinstance(claims, dict):
         raise TokenBackendError("The token's claims are not an object.")
-    texts = [claims.get(name) for name in REQUIRED_TEXTS]
+    client_id, sub, *texts = [claims.get(name) for name in REQUIRED_TEXTS]
     if not all(isinstance(text, str) and text.isprintable() for text in texts):
         raise TokenBackendError("The token lacks a claim.")
     if not all(type(claims.get(name)) is int for name in REQUIRED_TIMES):  # not a bool
@@ -156,11 +171,16 @@ def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
         raise TokenBackendError("The token's times are out of range.")
     if claims.get("iss") != settings.ISSUER:
         raise TokenBackendError("The token has another issuer.")
-    if not claims["sub"] or claims["sub"] != claims["client_id"]:
+    if not isinstance(sub, str) or not sub or sub != client_id or not _is_storable(sub):
         raise TokenBackendError("The token has no subject.")
     if not 0 < len(claims["jti"]) <= JTI_LENGTH:
         raise TokenBackendError("The token has no usable id.")
     return MappingProxyType(claims)
+
+
+def _is_storable(text: str) -> bool:
+    """Tell whether a database can hold a text. Imported client ids may be any such text."""
+    return "\0" not in text and text.encode(errors="ignore").decode() == text
 
 
 forget = _signed_claims.cache_clear
@@ -197,10 +217,12 @@ class IssuedToken:
 def issue(
     login: Login, scopes: tuple[str, ...], resource: GrantedResource | None = None
 ) -> IssuedToken:
-    """Return a token for a client that has just logged in."""
+    """Return a token for a client that has just logged in. Raises `TokenTooLongError`."""
     grant = Grant(login, scopes, int(time.time()), resource)
     claims = {name: claim.value(grant) for name, claim in CLAIMS.items()}
     token = IssuedToken(_backend.encode(claims), LIFETIME, " ".join(scopes))
+    if len(token.text) > MAX_LENGTH:
+        raise TokenTooLongError
     named = {"resource": resource.identifier} if resource else {}
     audit.record(
         "token_issued", client=login.client_id, address=login.address, jti=claims["jti"], **named
@@ -219,8 +241,8 @@ def read(text: str) -> AccessToken:
 def verify(text: str) -> AccessToken:
     """Parse a token for this service and check that it is good now. Raises `TokenError`.
 
-    One query tells whether the client is active, the token is not revoked, and the secret it was
-    obtained with is still good.
+    One query tells whether the client is active, the token is not revoked, and the secret or key it
+    was obtained with is still good.
     """
     try:
         token = _verify(text)
@@ -259,18 +281,23 @@ def _check_client(token: AccessToken) -> ClientState:
 
     Raises `TokenError`.
     """
-    resource = None if token.is_for_this_service else token["aud"]
-    client = look_up_for_token(token["sub"], jti=token["jti"], resource=resource)
+    credential, _, fingerprint = token[FINGERPRINT_CLAIM].rpartition(".")
+    client = look_up_for_token(
+        token["sub"],
+        jti=token["jti"],
+        credential=credential,
+        resource=None if token.is_for_this_service else token["aud"],
+    )
     if client is None or not client.is_active:
         raise TokenError("The token has been revoked.")
-    presented = token[FINGERPRINT_CLAIM].encode()
+    presented = fingerprint.encode()
     secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     if not any(
         hmac.compare_digest(
-            presented, _fingerprint(key, stored, client.generation, client.grant_id).encode()
+            presented, _fingerprint(key, bound_to, client.generation, client.grant_id).encode()
         )
         for key in secret_keys
-        for stored in client.secret_hashes
+        for bound_to in ([credential] if credential else client.secret_hashes)
     ):
         raise TokenError("The token has been revoked.")
     return client
@@ -284,14 +311,14 @@ def public_claims(token: AccessToken) -> dict[str, Any]:
 def revoke(text: str, login: Login) -> None:
     """Revoke a client's own token, in every process from the next request on (RFC 7009 §2.1).
 
-    Ignore a token that is not good or belongs to another client.
+    Ignore a token that is not good. Raises `NotOwnTokenError` for that of another client.
     """
     try:
         token = read(text)
     except TokenError:
         return
     if token["sub"] != login.client_id:
-        return
+        raise NotOwnTokenError
     expires_at = datetime.fromtimestamp(token["exp"], UTC)
     RevokedToken.objects.get_or_create(jti=token["jti"], defaults={"expires_at": expires_at})
     then = datetime.now(UTC) - keys.LEEWAY  # by then expired on machines with a slow clock too

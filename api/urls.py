@@ -22,9 +22,14 @@ urlpatterns = [
         name="metadata",
     ),
     path(
+        ".well-known/openid-configuration",  # for programs that know only OpenID Connect's address
+        discovery.MetadataView.as_view(),
+        name="openid_metadata",
+    ),
+    path(
         ".well-known/oauth-protected-resource",
         discovery.ResourceMetadataView.as_view(),
-        name="resource-metadata",
+        name="resource_metadata",
     ),
     path("schema", discovery.SchemaView.as_view(), name="schema"),
     path("docs", discovery.DocsView.as_view(), name="docs"),

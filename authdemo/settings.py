@@ -84,6 +84,20 @@ def number(name: str, default: int) -> int:
     return int(value)
 
 
+def check_origin(name: str, origin: str) -> str:
+    """Refuse what browsers never send as `Origin`, and http that crosses a network."""
+    form = (
+        r"https://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?!:443$)(:[1-9][0-9]{0,4})?"
+        r"|http://(localhost|127\.0\.0\.1|\[::1\])(?!:80$)(:[1-9][0-9]{0,4})?"
+    )
+    if not re.fullmatch(form, origin):
+        raise ImproperlyConfigured(
+            f"{name} must be origins such as 'https://app.example.com', separated by commas, "
+            f"not {origin!r}. Only this machine may be http."
+        )
+    return origin
+
+
 # Where the service lives
 
 PUBLIC_URL = env.str("PUBLIC_URL", "http://localhost:8000").rstrip("/")
@@ -135,7 +149,24 @@ if ":" in host:  # a browser writes an IPv6 address in its shortest form
 if IS_LOCAL:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
 
+
+def further_hosts() -> list[str]:
+    """Read `ALLOWED_HOSTS`: names or addresses without ports. No patterns, such as `*`."""
+    hosts = [text.strip().lower() for text in env.list("ALLOWED_HOSTS", default=[])]
+    for text in hosts:
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", text):
+            raise ImproperlyConfigured(
+                "ALLOWED_HOSTS must be names or addresses with commas between them, such as "
+                f"'auth.internal,[2001:db8::7]', not {text!r}."
+            )
+    return hosts
+
+
+ALLOWED_HOSTS += further_hosts()
+HEALTH_CHECKS = ("livez", "readyz")  # answer any Host, and http too
 TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
+# How long `/readyz` answers 503 before `manage.py serve` stops. Nothing local listens to it.
+DRAIN_SECONDS = number("DRAIN_SECONDS", 0 if IS_LOCAL else 10)
 
 # Secrets
 
@@ -146,17 +177,22 @@ def local_secret_key() -> str:
     A complete file is linked into place, so processes that start together read the same key.
     """
     path = BASE_DIR / ".secret_key"
-    if not path.exists():
-        draft = path.with_name(f".secret_key.{secrets.token_hex(8)}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(64))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first; use its key
-        finally:
+    draft = path.with_name(f".secret_key.{secrets.token_hex(8)}")
+    try:
+        if not path.exists():
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(64))
+            with suppress(FileExistsError):  # another process was first; use its key
+                os.link(draft, path)
+        return path.read_text()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"SECRET_KEY is not set, and {path} cannot be used instead: {error.strerror}."
+        ) from error
+    finally:
+        with suppress(OSError):
             draft.unlink()
-    return path.read_text()
 
 
 def check_secret_key(name: str, key: str) -> str:
@@ -165,12 +201,16 @@ def check_secret_key(name: str, key: str) -> str:
             f"{name} is too weak. Use 50 random characters or more, such as `python3 -c "
             "'import secrets; print(secrets.token_urlsafe(64))'` prints."
         )
+    if "," in key:
+        raise ImproperlyConfigured(
+            f"{name} must not contain a comma, because SECRET_KEY_FALLBACKS could not hold it."
+        )
     return key
 
 
 SECRET_KEY = env.str("SECRET_KEY", "")
 if not SECRET_KEY and IS_LOCAL:
-    SECRET_KEY = local_secret_key()
+    SECRET_KEY = check_secret_key(".secret_key", local_secret_key())
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is required when PUBLIC_URL is public.")
 check_secret_key("SECRET_KEY", SECRET_KEY)
@@ -191,17 +231,20 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
+    "authdemo.middleware.explain_redirects",
     "authdemo.middleware.count_requests",
     "authdemo.middleware.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "authdemo.middleware.require_known_host",
+    "authdemo.middleware.CorsMiddleware",
     "api.browser.refuse_other_sites",
     "authdemo.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -232,35 +275,58 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # bytes; more than any request needs
 # Database
 
 
+def parse_postgresql_url(url: str) -> dict[str, Any]:
+    """Read a URL with all its parameters, as libpq does. Return `{}` if it is malformed."""
+    import psycopg  # 25 MB, only if needed
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        options: dict[str, Any] = conninfo_to_dict(url)
+    except (psycopg.Error, UnicodeDecodeError):
+        return {}
+    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host"}
+    names["PORT"] = "port"
+    config = {name: options.pop(parameter, "") for name, parameter in names.items()}
+    # libpq checks ports when it connects. An @ belongs to a password that is not percent-encoded.
+    if "@" in config["HOST"] or not re.fullmatch(r"[0-9,]*", config["PORT"]):
+        return {}
+    return config | {"OPTIONS": options}
+
+
 def database() -> dict[str, Any]:
     """Parse `DATABASE_URL` and add the options that SQLite or PostgreSQL needs."""
     url = env.str("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
     config: dict[str, Any] = {}
-    if url.startswith(("sqlite://", "postgres://", "postgresql://")):
+    if url.startswith("sqlite://"):
         with suppress(ValueError):
             config = env.db_url_config(url)
+    elif url.startswith(("postgres://", "postgresql://")):
+        config = parse_postgresql_url(url)
     if not config.get("NAME"):
         raise ImproperlyConfigured(
-            "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
+            "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME. "
+            "Percent-encode special characters."
         )
     # Each thread keeps its connection and checks it before each request.
     config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
     options = config.setdefault("OPTIONS", {})
-    match config.get("ENGINE"):
-        case "django.db.backends.sqlite3":
-            config["ENGINE"] = "authdemo.sqlite3"
-            options["timeout"] = 3  # seconds that one writer waits for another
-            options["transaction_mode"] = "IMMEDIATE"
-            options["init_command"] = "PRAGMA synchronous=NORMAL"
-        case "django.db.backends.postgresql":
-            config["ENGINE"] = "authdemo.postgresql"
-            config["DISABLE_SERVER_SIDE_CURSORS"] = True  # they fail behind PgBouncer
-            options["server_side_binding"] = True
-            options.setdefault("connect_timeout", 3)  # seconds
-            # Probes keep a firewall from dropping an idle connection, or detect that it did.
-            options.setdefault("keepalives_idle", 30)  # seconds
-            options.setdefault("keepalives_interval", 5)  # seconds
-            options.setdefault("keepalives_count", 3)
+    if url.startswith("sqlite://"):
+        config["ENGINE"] = "authdemo.sqlite3"
+        options["timeout"] = 3  # seconds that one writer waits for another
+        options["transaction_mode"] = "IMMEDIATE"
+        options["init_command"] = "PRAGMA synchronous=NORMAL"
+    else:
+        config["ENGINE"] = "authdemo.postgresql"
+        config["DISABLE_SERVER_SIDE_CURSORS"] = True  # they fail behind PgBouncer
+        options["server_side_binding"] = True
+        # Seconds for each host. psycopg waits for two at least.
+        options.setdefault("connect_timeout", 2 if "," in config["HOST"] else 3)
+        # Probes keep a firewall from dropping an idle connection, or detect that it did.
+        options.setdefault("keepalives_idle", 30)  # seconds
+        options.setdefault("keepalives_interval", 5)  # seconds
+        options.setdefault("keepalives_count", 3)
+        # Of several hosts, and whenever a server becomes read-only, look for the one that writes.
+        options.setdefault("target_session_attrs", "read-write")
     return config
 
 
@@ -311,6 +377,9 @@ SIMPLE_JWT = {
     "USER_ID_CLAIM": "sub",
     "TOKEN_TYPE_CLAIM": None,  # the header's `typ` is the type (RFC 9068 §2.1)
 }
+ASSERTION_AUDIENCE = one_of("ASSERTION_AUDIENCE", "issuer", "issuer", "token-endpoint")
+# How long an issuer's keys serve that cannot be fetched again, because it is down.
+ISSUER_KEYS_KEPT = duration("ISSUER_KEYS_KEPT", "24h")
 REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
 
 # Limits
@@ -321,12 +390,12 @@ def redis_url() -> str:
     url: str = env.str("REDIS_URL", "")
     if not url:
         return url
-    from redis import ConnectionPool  # 7 MB, only if needed
+    from api.throttling.redis_url import connect  # 7 MB, only if needed
 
     try:
-        ConnectionPool.from_url(url)
-    except ValueError:
-        raise ImproperlyConfigured("REDIS_URL must be redis://HOST:PORT/NUMBER.") from None
+        connect(url)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"REDIS_URL {error}") from None
     return url
 
 
@@ -334,9 +403,11 @@ FAILED_LOGINS_PER_CLIENT = rate("FAILED_LOGINS_PER_CLIENT", "10/minute")
 FAILED_LOGINS_PER_ADDRESS = rate("FAILED_LOGINS_PER_ADDRESS", "100/minute")
 REGISTRATIONS_PER_ADDRESS = rate("REGISTRATIONS_PER_ADDRESS", "10/minute")
 REDIS_URL = redis_url()
-# At most a quarter of a process's threads wait for a slow hash. Granian also reads the variable.
-SLOW_HASH_QUEUE = max(1, number("GRANIAN_BLOCKING_THREADS", 8) // 4)
-WORKERS = number("GRANIAN_WORKERS", 1)  # for a system check; Granian also reads it
+# Granian also reads these two variables.
+THREADS = number("GRANIAN_BLOCKING_THREADS", 8)
+WORKERS = number("GRANIAN_WORKERS", 1)
+# At most a quarter of the threads wait for a slow hash, and another quarter for keys of issuers.
+SLOW_HASH_QUEUE = ISSUER_WAITERS = max(1, THREADS // 4)
 
 # Metrics
 
@@ -388,9 +459,15 @@ SESSION_COOKIE_NAME = f"{cookie_prefix}sessionid"
 CSRF_COOKIE_NAME = f"{cookie_prefix}csrftoken"
 ACCESS_TOKEN_COOKIE = f"{cookie_prefix}access_token"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # cookies lack the path
-CSRF_FAILURE_VIEW = "api.exceptions.csrf_refused"
+CSRF_FAILURE_VIEW = "api.handlers.csrf_refused"
 CSRF_TRUSTED_ORIGINS = [ORIGIN]
+CORS_ALLOWED_ORIGINS = [  # their pages may call the API, without cookies
+    check_origin("CORS_ORIGINS", origin.strip()) for origin in env.list("CORS_ORIGINS", default=[])
+]
+CORS_URLS_REGEX = r"^/(?!admin/)" if CORS_ALLOWED_ORIGINS else r"^/\.well-known/"
+CORS_EXPOSE_HEADERS = ["Retry-After", "WWW-Authenticate"]
 SECURE_SSL_REDIRECT = IS_HTTPS
+SECURE_REDIRECT_EXEMPT = [f"^{re.escape(f'{path}/'[1:])}({'|'.join(HEALTH_CHECKS)})$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0
 # On an apex domain it covers all subdomains. If it is off, `check --deploy` warns.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = (
@@ -409,7 +486,10 @@ LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CR
 LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
 # A stranger or an outage could flood the log through these. A logger's filters do not see the lines
 # of its child loggers, so each full name is listed.
-REPETITIVE_LOGGERS = ("api.credentials", "api.exceptions", "api.keys", "api.throttling")
+REPETITIVE_LOGGERS = tuple(
+    f"api.{name}"
+    for name in ("credentials", "exceptions", "issuers", "keys", "throttling", "usage")
+)
 QUOTING_LOGGERS = tuple(  # Django logs these refusals with a traceback
     f"django.security.{name}"
     for name in (
@@ -442,6 +522,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        "_granian": {"level": "INFO"},  # its own lines, by the root handler
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
         **{name: {"filters": [f"once_a_minute/{name}"]} for name in REPETITIVE_LOGGERS},
         **{name: {"filters": ["brief", f"once_a_minute/{name}"]} for name in QUOTING_LOGGERS},

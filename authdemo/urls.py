@@ -7,8 +7,8 @@ from django.views.generic import RedirectView
 from api.admin.password import GuardedPasswordChangeView
 from api.urls import urlpatterns as api_urlpatterns
 
-handler400 = handler403 = handler404 = "api.exceptions.refused"
-handler500 = "api.exceptions.server_error"
+handler400 = handler403 = handler404 = "api.handlers.refused"
+handler500 = "api.handlers.server_error"
 
 urlpatterns = [
     *api_urlpatterns,

@@ -24,7 +24,7 @@ from typing import IO, Any
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
 RESULTS = HERE / "results"
-SECRET_KEY = "a key for the servers that benchmarks start, no secret at all"
+SECRET_KEY = "a key for the servers that benchmarks start and no secret at all"
 CONNECTIONS = 8
 PATIENCE = 60.0  # seconds that anything here waits for a server
 LIMIT = 900.0  # seconds after which a command has hung

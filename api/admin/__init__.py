@@ -1,8 +1,16 @@
-"""The admin site: clients, APIs and signing keys for people."""
+"""The admin site: clients, APIs, signing keys and trusted issuers for people."""
 
 from api.admin.clients import ClientAdmin
+from api.admin.issuers import TrustedIssuerAdmin
 from api.admin.keys import SigningKeyAdmin
 from api.admin.people import AuditedGroupAdmin, StaffAdmin
 from api.admin.resources import ResourceAdmin
 
-__all__ = ["AuditedGroupAdmin", "ClientAdmin", "ResourceAdmin", "SigningKeyAdmin", "StaffAdmin"]
+__all__ = [
+    "AuditedGroupAdmin",
+    "ClientAdmin",
+    "ResourceAdmin",
+    "SigningKeyAdmin",
+    "StaffAdmin",
+    "TrustedIssuerAdmin",
+]

@@ -1,4 +1,4 @@
-"""The forms for editing a client or an API, and for rotating a secret."""
+"""The forms for editing a client or an API, rotating a secret and adding a key."""
 
 from typing import Any
 
@@ -7,9 +7,13 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from api import credentials
+from api import client_keys, public_keys
+from api.client_authentication import METHODS
 from api.identifiers import MAX_LENGTH
-from api.models import Client, Resource
+from api.jose import UnusableKeyError
+from api.models import Client, ClientProfile, Resource
+from api.public_keys import GivenKey
+from api.scopes import is_scope
 
 GRACE_PERIODS = {"0": "now", "1": "in 1 hour", "24": "in 24 hours", "168": "in 7 days"}  # hours
 
@@ -29,6 +33,12 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
         empty_label="This service",
         help_text="What tokens are for if the client names no API.",
     )
+    auth_method = forms.ChoiceField(
+        label="Only method",
+        choices=[("", "Any that it has a credential for"), *((name, name) for name in METHODS)],
+        required=False,
+        help_text="The only way in which the client may prove its identity.",
+    )
 
     class Meta:
         model = Client
@@ -47,6 +57,8 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
         self.initial["default_api"] = next(
             (grant.resource_id for grant in grants if grant.is_default), None
         )
+        profile = ClientProfile.objects.filter(pk=self.instance.pk).first()
+        self.initial["auth_method"] = profile.auth_method if profile else ""
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or self.cleaned_data
@@ -60,7 +72,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
         chosen = {group.pk for group in self.cleaned_data["groups"]}
         if self.instance.pk:
             current = self.instance.groups.all()
-            chosen |= {group.pk for group in current if not credentials.is_scope(group.name)}
+            chosen |= {group.pk for group in current if not is_scope(group.name)}
         return Group.objects.filter(pk__in=chosen)
 
 
@@ -113,3 +125,33 @@ class RotationForm(forms.Form):
         initial="24",
     )
     version = forms.CharField(widget=forms.HiddenInput)
+
+
+class KeyInput(forms.Textarea):
+    """A text area that never repeats what was entered, as that may be a private key."""
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        return super().get_context(name, None, attrs)
+
+
+class KeyForm(forms.Form):
+    key = forms.CharField(
+        label="Public key",
+        max_length=32 * 1024,
+        widget=KeyInput(attrs={"rows": 12, "cols": 80, "spellcheck": "false"}),
+        help_text=public_keys.MALFORMED,
+    )
+    name = forms.CharField(
+        max_length=client_keys.MAX_NAME_LENGTH, required=False, help_text="Where the key is used."
+    )
+    expires = forms.DateTimeField(
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "date"}),
+        help_text="The first day on which the key is refused. Leave empty for never.",
+    )
+
+    def clean_key(self) -> list[GivenKey]:
+        try:
+            return public_keys.read(self.cleaned_data["key"])
+        except UnusableKeyError as error:
+            raise ValidationError(str(error)) from error

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from api import audit, metrics
-from api.client_authentication.base import MalformedProofError, Method, Proof
+from api import audit, client_keys, metrics
+from api.client_authentication.assertion import PrivateKeyJWT
+from api.client_authentication.base import MalformedProofError, Method, MissingProofError, Proof
 from api.client_authentication.secret import TWO_WAYS, Basic, Post
 from api.credentials import BadCredentialsError, Login
 from api.throttling.address import client_address
@@ -18,21 +19,30 @@ from api.throttling.guard import TooManyFailuresError, guard
 from api.throttling.slow_hashes import QueueFullError
 
 DEFAULT_METHOD = "client_secret_basic"  # of registered clients (RFC 7591 §2)
-METHODS: dict[str, type[Method]] = {DEFAULT_METHOD: Basic, "client_secret_post": Post}
+MISSING = "Send the client id and the secret, as HTTP Basic or in the body, or an assertion."
+METHODS: dict[str, type[Method]] = {
+    DEFAULT_METHOD: Basic,
+    "client_secret_post": Post,
+    client_keys.METHOD: PrivateKeyJWT,
+}
+_CREDENTIALS = {"client_id", "client_secret", "client_assertion"}  # never in a URL
 
 
-def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
+def authenticate(request: HttpRequest, parameters: Mapping[str, Any], *, is_json: bool) -> Login:
     """Authenticate the client of a request; `parameters` are those of its body.
 
-    Raises `MalformedProofError` or `ParameterError` unless the request has exactly one well-formed
-    proof, and whatever `verify` raises.
+    Raises `MissingProofError`, `MalformedProofError` or `ParameterError` unless the request has
+    exactly one well-formed proof, and whatever `verify` raises. Who sends JSON is told which
+    parameter is missing. Who sends a form may wait for a challenge, as `curl --anyauth` does.
     """
-    if request.META.get("QUERY_STRING") and request.GET.keys() & {"client_id", "client_secret"}:
+    if request.META.get("QUERY_STRING") and request.GET.keys() & _CREDENTIALS:
         raise MalformedProofError("Send credentials in a header or in the body, not in the URL.")
     authorization = request.META.get("HTTP_AUTHORIZATION", "")
     used = [name for name in METHODS if METHODS[name].presents(authorization, parameters)]
     if len(used) > 1:
         raise MalformedProofError(TWO_WAYS)
+    if not used and not is_json:
+        raise MissingProofError(MISSING)
     name = used[0] if used else "client_secret_post"  # its error names the missing parameter
     return verify(METHODS[name].read(authorization, parameters), request, method=name)
 
@@ -40,7 +50,7 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any]) -> Login:
 def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "login") -> Login:
     """Check a proof under the rate limit. Log failures as `<event>_failed` or `<event>_throttled`.
 
-    `method` is its label in the metrics.
+    `method` is its label in the metrics. A client may be restricted to another.
     Raises `BadCredentialsError`, `TooManyFailuresError`, `QueueFullError`.
     """
     address = client_address(request)
@@ -48,6 +58,8 @@ def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "log
     try:
         with guard(address, proof.client_ids, is_slow=proof.is_slow):
             login = proof.verify(address)
+            if login.client.is_client and login.client.auth_method not in {"", method}:
+                raise BadCredentialsError("another method than the client may use")
     except BadCredentialsError as error:
         metrics.count_authentication(method, "failure")
         audit.record(f"{event}_failed", client=client_id, address=address, reason=error.reason)

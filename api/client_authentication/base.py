@@ -11,6 +11,10 @@ class MalformedProofError(Exception):
     """The proof is malformed, or there is more than one. The message tells the caller."""
 
 
+class MissingProofError(Exception):
+    """A form has no client authentication at all. The message tells the caller."""
+
+
 class Proof(Protocol):
     """What a client presented: parsed, but not yet checked."""
 

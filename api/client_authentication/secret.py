@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 from api import credentials
 from api.client_authentication.base import MalformedProofError
-from api.credentials import BadCredentialsError, Login
+from api.credentials import RIGHT_WITHOUT_SPACES, BadCredentialsError, Login
 from api.hashers import is_generated
 from api.parameters import CLIENT_ID, CLIENT_SECRET, Parameter, ParameterError
 
@@ -33,12 +33,13 @@ class SecretProof:
         return not all(is_generated(secret) for _, secret in self.readings)
 
     def verify(self, address: str) -> Login:
+        refusals = []
         for client_id, secret in self.readings:
             try:
                 return credentials.check(client_id, secret, address=address, is_staff=self.is_staff)
             except BadCredentialsError as error:
-                refusal = error
-        raise refusal
+                refusals.append(error)
+        raise max(refusals, key=lambda error: error.reason == RIGHT_WITHOUT_SPACES)
 
 
 class Basic:
@@ -80,9 +81,12 @@ def parse_basic(encoded: str) -> list[tuple[str, str]]:
     Raises `MalformedProofError`.
     """
     try:
-        client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+        text = base64.b64decode(encoded, validate=True).decode()
     except ValueError:
         raise MalformedProofError(MALFORMED) from None
+    client_id, _, secret = text.rpartition(":")
+    if not is_generated(secret):  # such a secret has no colon, so the id may have some
+        client_id, _, secret = text.partition(":")
     readings: list[tuple[str, str]] = []
     for decode in (partial(unquote_plus, errors="strict"), str):
         try:

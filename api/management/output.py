@@ -5,7 +5,7 @@ import json
 from django.core.management.base import CommandError, OutputWrapper
 
 
-def print_credentials(stdout: OutputWrapper, **shown: str) -> None:
+def print_credentials(stdout: OutputWrapper, **shown: str | list[str]) -> None:
     """Print credentials as one line of JSON. Call it inside the transaction that makes them.
 
     If printing fails, it raises `CommandError`, which rolls the transaction back.

@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from api import tokens
 from api.client_authentication import METHODS
+from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
 from api.openapi.examples import examples
 from api.parameters import (
     GRANT_TYPE,
@@ -45,6 +46,7 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "description": "The client's id and secret; or send both in the body.",
     },
 }
+ASSERTION = {"description": f"With a client_assertion, `{ASSERTION_TYPE}` or `{SPIFFE_TYPE}`."}
 # Which response gives another request its parameters, by operation.
 OWN_TOKEN = {
     "token": "$response.body#/access_token",
@@ -79,6 +81,7 @@ def schemas() -> dict[str, dict[str, Any]]:
             GRANT_TYPE,
             SCOPE,
             RESOURCE,
+            client_assertion_type=ASSERTION,
             grant_type={
                 "enum": ["client_credentials", "", None],
                 "description": "May be left out of JSON only.",
@@ -89,7 +92,14 @@ def schemas() -> dict[str, dict[str, Any]]:
                 "description": "The API that the token is for; only one.",
             },
         ),
-        "OwnToken": parameters(*of_client, TOKEN, TOKEN_TYPE_HINT, required=(TOKEN,)),
+        "OwnToken": parameters(
+            *of_client,
+            TOKEN,
+            TOKEN_TYPE_HINT,
+            required=(TOKEN,),
+            client_assertion_type=ASSERTION,
+        ),
+        "RegisteredClient": registered_client(shown["RegisteredClient"], jwk),
         "Error": like({"error": "", "error_description": ""}),
         "Root": {"type": "object", "additionalProperties": URL},
         "Private": with_claims(shown["Private"]),
@@ -98,6 +108,16 @@ def schemas() -> dict[str, dict[str, Any]]:
         "Document": {"type": "object"},
         "Metrics": TEXT,
     }
+
+
+def registered_client(example: dict[str, Any], jwk: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a new client: with a secret, with keys, or both."""
+    schema = like(example)
+    keys = {"type": "array", "items": jwk | {"required": ["kty"]}}
+    schema["properties"]["jwks"] = like({"keys": []}) | {"properties": {"keys": keys}}
+    for name in ("client_secret", "client_secret_expires_at"):
+        schema["required"].remove(name)
+    return schema
 
 
 def like(example: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from django.conf import settings
 from drf_spectacular import openapi
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import OpenApiRequest, OpenApiResponse
@@ -32,6 +33,7 @@ from api.exceptions import (
     NotFound,
     SlowDown,
     Unavailable,
+    UnsupportedBody,
     body,
     translate,
 )
@@ -41,9 +43,8 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 ANY_JSON = {"type": ["object", "array"]}
 NO_STORE = "no-store"
-HEADERS = {"Retry-After": "integer", "WWW-Authenticate": "string"}
-ALWAYS = (InvalidRequest(), exceptions.NotAcceptable())
-OF_A_BODY = (exceptions.ParseError(), BodyTooLarge(), exceptions.UnsupportedMediaType(""))
+HEADERS = {"Accept-Encoding": "string", "Retry-After": "integer", "WWW-Authenticate": "string"}
+OF_A_BODY = (exceptions.ParseError(), BodyTooLarge(), UnsupportedBody())
 OF_A_CLIENT = (
     InvalidClient(),
     InvalidRequest("client_id is required."),
@@ -177,7 +178,8 @@ class AutoSchema(openapi.AutoSchema):
             yield NotFound()
         if self.method in {"PATCH", "POST", "PUT"}:
             yield from OF_A_BODY
-        yield from ALWAYS
+        if self.path_regex not in settings.HEALTH_CHECKS:
+            yield InvalidRequest()  # a foreign Host, for example
 
     def _describe_errors(self, group: list[APIError]) -> dict[str, Any]:
         """Describe the responses of one status, with an example of each code, the first of it."""

@@ -5,11 +5,12 @@ import logging
 import re
 import shlex
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
 import pytest
+import time_machine
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission, User
@@ -20,10 +21,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from api import clients, keys
+from api import client_keys, clients, keys, public_keys
 from api.admin import ClientAdmin, client_list
+from api.credentials import create_client
 from api.hashers import GENERATED
-from api.models import Client, SigningKey
+from api.models import Client, ClientKey, ClientProfile, SigningKey
+from api.tests.support.assertions import KeyPair, claims_of, presented
 from api.tests.support.responses import is_good
 
 LIST = "/admin/api/client/"
@@ -146,10 +149,10 @@ def test_list_takes_as_many_queries_for_many_clients_as_for_few(admin: Browser) 
             admin.get(LIST)
         return len(context)
 
-    clients.create_client(scopes=["read"])
+    create_client(scopes=["read"])
     few = queries()
     for _ in range(20):
-        clients.create_client(scopes=["read", "write"])
+        create_client(scopes=["read", "write"])
     assert queries() == few
 
 
@@ -158,7 +161,7 @@ def test_list_ends_at_its_bound_and_says_so(
 ) -> None:
     monkeypatch.setattr(client_list, "MAX_LISTED", 3)
     for number in range(5):
-        clients.create_client(f"client-{number}")
+        create_client(f"client-{number}")
     page = admin.get(LIST).content.decode()
     assert "The first 3 clients; search or filter to find others." in page
 
@@ -182,7 +185,7 @@ def test_search_finds_the_beginning_of_an_id_or_a_name(
     admin: Browser, query: str, found: list[str]
 ) -> None:
     for client_id, name in (("job-1", "Night job"), ("job-10", ""), ("umlaut", "Äther")):
-        clients.create_client(client_id, name=name)
+        create_client(client_id, name=name)
     response = admin.get(LIST, {"q": query})
     assert sorted(client.username for client in response.context["cl"].result_list) == found
 
@@ -190,7 +193,7 @@ def test_search_finds_the_beginning_of_an_id_or_a_name(
 def test_filters(admin: Browser) -> None:
     now = timezone.now()
     for client_id, days in (("today", 0.5), ("this-month", 20), ("long-ago", 40), ("never", None)):
-        client, _ = clients.create_client(client_id, scopes=["read", client_id])
+        client, _ = create_client(client_id, scopes=["read", client_id])
         client.last_login = None if days is None else now - timedelta(days=days)
         client.is_active = client_id != "never"
         client.save()
@@ -232,7 +235,8 @@ def test_added_client_has_a_secret_that_its_page_alone_shows(
 
 
 def test_shown_curl_command_is_ready_to_run(admin: Browser, http: APIClient) -> None:
-    page = admin.post(ADD, {}).content.decode()
+    client, _ = create_client("it's/$(x)")  # an id with everything that a shell understands
+    page = rotate(admin, client, 0).content.decode()
     match = re.search(r'<code id="curl">([^<]*)</code>', page)
     assert match
     command = shlex.split(unescape(match[1]))
@@ -324,10 +328,10 @@ def test_rotation_page_that_is_sent_twice_rotates_once(
 def test_rotation_page_tells_which_secret_it_will_end(admin: Browser, client_row: Client) -> None:
     warning = "If you rotate, it ends at once"
     assert warning not in admin.get(page_of(client_row, "rotate")).content.decode()
-    assert "none in its grace period" in admin.get(page_of(client_row)).content.decode()
+    assert "Previous secret" not in admin.get(page_of(client_row)).content.decode()
     clients.rotate_secret(client_row, grace=timedelta(hours=1))
     assert warning in admin.get(page_of(client_row, "rotate")).content.decode()
-    assert "good until" in admin.get(page_of(client_row)).content.decode()
+    assert "Previous secret" in admin.get(page_of(client_row)).content.decode()
 
 
 def test_saving_a_client_never_brings_back_a_secret_that_was_just_rotated(
@@ -417,7 +421,7 @@ def test_bulk_actions_switch_clients_off_and_on(
     get_token: Callable[[], str],
     audit_log: list[str],
 ) -> None:
-    other, _ = clients.create_client("other")
+    other, _ = create_client("other")
     Client.objects.filter(pk=other.pk).update(is_active=False)
     token = get_token()
     audit_log.clear()
@@ -440,7 +444,7 @@ def test_changes_and_deletions_are_on_record(
 ) -> None:
     admin.post(page_of(client_row), {"first_name": "Renamed"})
     admin.post(page_of(client_row, "delete"), {"post": "yes"})
-    other, _ = clients.create_client("other")
+    other, _ = create_client("other")
     selected = {"action": "delete_selected", "_selected_action": [other.pk], "post": "yes"}
     admin.post(LIST, selected)
     assert audit_log == [
@@ -460,10 +464,10 @@ def test_changes_and_deletions_are_on_record(
 
 
 @pytest.mark.parametrize(
-    ("page", "needs", "button"),
+    ("page", "needs", "link"),
     [
-        ("rotate", "rotate_secret", "Rotate secret"),
-        ("revoke", "revoke_tokens", "Revoke all tokens"),
+        ("rotate", "rotate_secret", "/rotate/"),
+        ("revoke", "revoke_tokens", "/revoke/"),
     ],
 )
 def test_act_needs_its_permission(
@@ -473,20 +477,20 @@ def test_act_needs_its_permission(
     http: APIClient,
     page: str,
     needs: str,
-    button: str,
+    link: str,
 ) -> None:
     token = get_token()
     others = {"view_client", "change_client", "add_client", "delete_client"}
     others |= {"rotate_secret", "revoke_tokens"} - {needs}
     browser = operator(*others)
     data = {"grace": "0", "version": clients.secret_version(client_row)}
-    assert button not in browser.get(page_of(client_row)).content.decode()
+    assert link not in browser.get(page_of(client_row)).content.decode()
     assert browser.get(page_of(client_row, page)).status_code == 403
     assert browser.post(page_of(client_row, page), data).status_code == 403
     assert is_good(http, token)
     user = User.objects.get(username="operator")
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_client", needs]))
-    assert button in browser.get(page_of(client_row)).content.decode()
+    assert link in browser.get(page_of(client_row)).content.decode()
     assert browser.get(page_of(client_row, page)).status_code == 200
     assert browser.post(page_of(client_row, page), data).status_code in {200, 302}
     assert not is_good(http, token)
@@ -553,7 +557,7 @@ def test_operator_of_clients_has_no_hold_on_staff(
 
 def test_no_client_takes_the_name_of_staff(superuser: User) -> None:
     with pytest.raises(ValidationError, match="already exists"):
-        clients.create_client("boss")
+        create_client("boss")
 
 
 @pytest.mark.parametrize("path", ["999999/rotate/", "x/rotate/", "999999/revoke/", "1_2F/rotate/"])
@@ -634,3 +638,154 @@ def test_rotating_keys_needs_its_permission(operator: Callable[..., Browser]) ->
     assert "Rotate keys" in browser.get(KEYS).content.decode()
     assert browser.post(f"{KEYS}rotate/").status_code == 302
     assert SigningKey.objects.count() == 2
+
+
+# Keys
+
+
+def credentials_of(browser: Browser, client: Client) -> list[list[str]]:
+    """Return the table of credentials on a client's page."""
+    page = browser.get(page_of(client)).content.decode()
+    table = page[page.index('<section class="module credentials"') : page.index("</section>")]
+    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows[1:]]
+    return [[re.sub(r"<[^>]*>", "", cell).strip() for cell in row] for row in cells]
+
+
+def test_client_page_has_all_credentials_in_one_table(admin: Browser, client_row: Client) -> None:
+    now = timezone.now()
+    today = f"{now:%Y-%m-%d %H:%M} UTC"
+    with time_machine.travel(now, tick=False):
+        clients.rotate_secret(client_row, grace=timedelta(minutes=10))
+        given = public_keys.read(KeyPair.generate("RS256").public_pem)
+        client_keys.add(client_row, given, name="laptop", expires_at=now + timedelta(minutes=20))
+        given = public_keys.read(KeyPair.generate().public_pem)
+        (key,) = client_keys.add(client_row, given)
+        key.last_used_at = now
+        key.save()
+        ClientProfile.objects.update(secret_used_at=now)
+        later = [f"{now + timedelta(minutes=wait):%Y-%m-%d %H:%M} UTC" for wait in (10, 20)]
+        assert credentials_of(admin, client_row) == [
+            ["Secret", "secret", today, "never", today, "Rotate Secret Remove Secret"],
+            ["Previous secret", "secret", "", later[0], "", "Remove Previous secret"],
+            [key.kid, "key EC P-256", today, "never", today, f"Remove {key.kid}"],
+            ["laptop", "key RSA", today, later[1], "never", "Remove laptop"],
+        ]
+    with time_machine.travel(now + timedelta(minutes=30)):
+        rows = credentials_of(admin, client_row)
+        assert [row[0] for row in rows] == ["Secret", key.kid, "laptop"]
+        assert rows[2][3] == f"expired {later[1]}"
+
+
+def test_key_is_added_and_removed(
+    admin: Browser, client_row: Client, http: APIClient, audit_log: list[str]
+) -> None:
+    pair = KeyPair.generate()
+    pasted = {"key": pair.public_pem, "name": "laptop", "expires": "2100-01-01"}
+    response = admin.post(page_of(client_row, "add-key"), pasted)
+    assert (response.status_code, response["Location"]) == (302, page_of(client_row))
+    key = ClientKey.objects.get()
+    assert (key.name, key.expires_at) == ("laptop", datetime(2100, 1, 1, tzinfo=UTC))
+    body = presented(pair.sign(claims_of("reporting")))
+    token = http.post("/login", body, format="json").json()["access_token"]
+    page = page_of(client_row, f"remove/{pair.kid}")
+    assert "key laptop" in admin.get(page).content.decode()
+    assert is_good(http, token)
+    assert admin.post(page)["Location"] == page_of(client_row)
+    assert not is_good(http, token)
+    assert admin.post(page).status_code == 404
+    staff = f'client="reporting" kid="{pair.kid}" staff="boss" address="127.0.0.1"'
+    assert [line for line in audit_log if "key_" in line] == [
+        f"key_added {staff}",
+        f"key_removed {staff}",
+    ]
+    assert [entry.change_message for entry in LogEntry.objects.order_by("pk")] == [
+        f"Added key {pair.kid}.",
+        "Removed key laptop.",
+    ]
+
+
+def test_private_key_is_refused_and_repeated_nowhere(
+    admin: Browser, client_row: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    pem = KeyPair.generate().private_pem
+    response = admin.post(page_of(client_row, "add-key"), {"key": pem, "name": "laptop"})
+    page = unescape(response.content.decode())
+    assert response.status_code == 200
+    assert "This is a private key, and it should not have left its machine." in page
+    assert 'value="laptop"' in page
+    assert pem.splitlines()[1] not in page + caplog.text
+    assert not ClientKey.objects.exists()
+
+
+def test_key_that_the_client_has_is_not_added_again(admin: Browser, client_row: Client) -> None:
+    pasted = {"key": KeyPair.generate().public_pem}
+    admin.post(page_of(client_row, "add-key"), pasted)
+    response = admin.post(page_of(client_row, "add-key"), pasted)
+    assert "The client has this key already." in response.content.decode()
+    assert ClientKey.objects.count() == LogEntry.objects.count() == 1
+
+
+def test_secrets_are_removed(
+    admin: Browser, client_row: Client, credentials: dict[str, str], http: APIClient
+) -> None:
+    old, secret = (
+        credentials["client_secret"],
+        clients.rotate_secret(client_row, grace=timedelta(hours=1)),
+    )
+    assert logs_in(http, "reporting", old)
+    admin.post(page_of(client_row, "remove/previous-secret"))
+    assert not logs_in(http, "reporting", old)
+    assert logs_in(http, "reporting", secret)
+    admin.post(page_of(client_row, "remove/secret"))
+    assert not logs_in(http, "reporting", secret)
+    assert credentials_of(admin, client_row) == [
+        ["The client has no credential, so it cannot log in."]
+    ]
+    assert "Add secret" in admin.get(page_of(client_row)).content.decode()
+    assert logs_in(http, "reporting", shown_secret(rotate(admin, client_row, 24)))
+    assert "Add secret" not in admin.get(page_of(client_row)).content.decode()
+    assert [row[0] for row in credentials_of(admin, client_row)] == ["Secret"]
+
+
+def test_only_method_is_chosen_on_the_page(admin: Browser, client_row: Client) -> None:
+    form = {"first_name": "R", "is_active": "on", "auth_method": "private_key_jwt"}
+    admin.post(page_of(client_row), form)
+    assert ClientProfile.objects.get().auth_method == "private_key_jwt"
+    assert 'value="private_key_jwt" selected' in admin.get(page_of(client_row)).content.decode()
+    admin.post(page_of(client_row), form | {"auth_method": ""})
+    assert ClientProfile.objects.get().auth_method == ""
+    response = admin.post(page_of(client_row), form | {"auth_method": "none"})
+    assert response.context["adminform"].form.errors.keys() == {"auth_method"}
+
+
+@pytest.mark.parametrize(
+    ("codenames", "allowed"),
+    [
+        ([], set()),
+        (["add_clientkey"], {"add-key"}),
+        (["delete_clientkey"], {"remove/KID"}),
+        (["rotate_secret"], {"remove/secret", "remove/previous-secret"}),
+    ],
+    ids=str,
+)
+def test_each_button_needs_its_permission(
+    operator: Callable[..., Browser], client_row: Client, codenames: list[str], allowed: set[str]
+) -> None:
+    clients.rotate_secret(client_row, grace=timedelta(hours=1))
+    pair = KeyPair.generate()
+    client_keys.add(client_row, public_keys.read(pair.public_pem))
+    browser = operator("view_client", *codenames)
+    shown = browser.get(page_of(client_row)).content.decode()
+    for name in ("add-key", "remove/KID", "remove/secret", "remove/previous-secret"):
+        page = page_of(client_row, name.replace("KID", pair.kid))
+        assert (page in shown) == (name in allowed)
+        assert browser.get(page).status_code == (200 if name in allowed else 403)
+
+
+@pytest.mark.parametrize("name", ["add-key", "remove/secret", "remove/unknown"])
+def test_staff_have_no_credentials_on_a_clients_pages(
+    admin: Browser, superuser: User, name: str
+) -> None:
+    assert admin.get(f"{LIST}{superuser.pk}/{name}/").status_code == 404

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,11 +13,13 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from api import audit
+from api.credentials import create_client
 from api.models import Client
 from api.tests.support.load import call, log_in
 from api.tests.support.responses import basic, bearer
 from api.tests.support.server import GRANIAN, Server
 
+FORM = "application/x-www-form-urlencoded"
 RUNSERVER = ("manage.py", "runserver", "--noreload")
 HOSTILE = "x\r\n2026-01-01 INFO api.audit token_issued \x1b[2J\x00\x7f\x85\u2028\u202e\"'\\ é"
 
@@ -61,6 +63,49 @@ def test_failed_login_is_told_with_its_reason(
     assert http.post("/login", body, format="json").status_code == 401
     client = body["client_id"]
     assert events() == [f'login_failed client="{client}" address="127.0.0.1" reason="{reason}"']
+
+
+WHITESPACE = pytest.mark.parametrize(
+    ("before", "after"),
+    [("", "\n"), ("", "\r\n"), ("", " "), (" ", ""), ("\t", " \n"), ("", "\u00a0")],
+    ids=["newline", "crlf", "space", "leading", "both", "no-break"],
+)
+
+
+@WHITESPACE
+@pytest.mark.parametrize("kind", ["generated", "chosen"])
+@pytest.mark.parametrize("way", ["json", "basic", "form", "basic-encoded"])
+def test_secret_that_is_right_without_the_whitespace_around_it_is_told_to_the_log_alone(
+    http: APIClient,
+    credentials: dict[str, str],
+    events: Callable[[], list[str]],
+    way: str,
+    kind: str,
+    before: str,
+    after: str,
+) -> None:
+    client_id, secret = credentials.values()
+    if kind == "chosen":
+        client_id, secret = "foo", "100% bar"
+        create_client(client_id, secret=secret)
+    answers = []
+    for text in (f"{before}{secret}{after}", f"{before}wrong{after}"):
+        pair = {"client_id": client_id, "client_secret": text}
+        form = {"grant_type": "client_credentials"} | ({} if "basic" in way else pair)
+        presented = quote(text) if way == "basic-encoded" else text
+        response = http.generic(
+            "POST",
+            "/login",
+            json.dumps(form) if way == "json" else urlencode(form),
+            content_type="application/json" if way == "json" else FORM,
+            headers=basic(client_id, presented) if "basic" in way else {},
+        )
+        answers.append((response.status_code, response.content, dict(response.headers)))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 401
+    line = f'login_failed client="{client_id}" address="127.0.0.1" reason="wrong secret'
+    near = ", right without the spaces or line breaks around it"
+    assert events() == [f'{line}{near}"', f'{line}"']
 
 
 def test_throttled_login_is_told(

@@ -7,19 +7,26 @@ from collections.abc import Sequence
 
 import pytest
 from django.conf import settings as configured
+from django.contrib.auth.models import User
 from django.core.checks import Tags, run_checks
 from pytest_django import Settings
 
 from api import keys
-from api.clients import create_client
+from api.checks import check_stored_hashes
+from api.credentials import create_client
 from api.hashers import ChosenSecretHasher
 from api.models import SigningKey
 from api.tests.support.server import PROJECT
 
 
-def ids(databases: list[str] | None = None, tags: Sequence[str] = (Tags.security,)) -> list[str]:
+def ids(
+    databases: list[str] | None = None,
+    tags: Sequence[str] = (Tags.security,),
+    *,
+    deploy: bool = False,
+) -> list[str]:
     tags = [Tags.database] if databases else tags
-    messages = run_checks(tags=tags, databases=databases)
+    messages = run_checks(tags=tags, databases=databases, include_deployment_checks=deploy)
     own = [message for message in messages if str(message.id).startswith("api.")]
     assert all(message.hint for message in own)
     return [str(message.id) for message in own]
@@ -49,10 +56,10 @@ def test_http_in_public(settings: Settings) -> None:
         (None, []),
         ("/auth", []),
         ("/login/auth", []),
-        ("/login", ["api.E009"]),
-        ("/admin", ["api.E009"]),
-        ("/admin/api", ["api.E009"]),
-        ("/static", ["api.E009"]),
+        ("/login", ["api.E008"]),
+        ("/admin", ["api.E008"]),
+        ("/admin/api", ["api.E008"]),
+        ("/static", ["api.E008"]),
     ],
 )
 def test_path_of_the_service_itself(
@@ -113,6 +120,18 @@ def test_workers_that_count_by_themselves(
     assert ids() == expected
 
 
+@pytest.mark.parametrize(
+    ("is_https", "proxies", "expected"),
+    [(True, 0, ["api.W007"]), (True, 1, []), (False, 0, [])],
+)
+def test_https_without_a_trusted_proxy(
+    settings: Settings, is_https: bool, proxies: int, expected: list[str]
+) -> None:
+    settings.SECURE_SSL_REDIRECT, settings.TRUSTED_PROXIES = is_https, proxies
+    assert ids(deploy=True) == expected
+    assert ids() == []
+
+
 def test_no_signing_key(db: None) -> None:
     SigningKey.objects.all().delete()
     keys.forget()
@@ -134,6 +153,19 @@ def test_secret_of_the_demo_in_public(
     assert ids(["default"]) == expected
 
 
+def test_hashes_that_nobody_can_read_are_counted(db: None) -> None:
+    create_client("generated")
+    create_client("chosen", secret="bar")
+    User.objects.create_user("unusable")
+    assert ids(["default"]) == []
+    for number, stored in enumerate(("$2b$12$x", "md5$a$b", "$argon2id$v=19$m=8")):
+        User.objects.create(username=f"imported-{number}", password=stored)
+    (warning,) = check_stored_hashes(["default"])
+    assert warning.id == "api.W006"
+    assert "hashes of 3 clients" in warning.msg
+    assert ids(["default"]) == ["api.W006"]
+
+
 def test_no_check_is_silenced() -> None:
     assert configured.SILENCED_SYSTEM_CHECKS == []
 
@@ -142,7 +174,8 @@ def test_public_settings_pass_the_deployment_checks() -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "PUBLIC_URL": "https://auth.example.com",
-        "SECRET_KEY": "a secret key for the checks that tests make, of 50 and more",
+        "SECRET_KEY": "a secret key for the checks that tests make of 50 and more",
+        "TRUSTED_PROXIES": "1",
     }
     done = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],

@@ -63,7 +63,7 @@ def test_token_page_explains_a_new_claim(
     add_claim(value)
     form = {"grant_type": "client_credentials", **credentials}
     body = "&".join(f"{name}={text}" for name, text in form.items())
-    page = Browser(headers={"Accept": "text/html"}).post(
+    page = Browser(headers={"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}).post(
         "/login", body, content_type="application/x-www-form-urlencoded"
     )
     text = page.content.decode()

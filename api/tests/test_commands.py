@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
+from urllib.parse import quote_plus
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,8 +15,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import keys, tokens
-from api.clients import create_client, rotate_secret
-from api.credentials import check
+from api.clients import rotate_secret
+from api.credentials import check, create_client
 from api.hashers import is_generated
 from api.models import (
     Client,
@@ -23,7 +26,7 @@ from api.models import (
     RevokedToken,
     SigningKey,
 )
-from api.tests.support.responses import is_good
+from api.tests.support.responses import basic, bearer, is_good
 
 pytestmark = pytest.mark.django_db
 
@@ -40,6 +43,52 @@ def logs_in(http: APIClient, credentials: dict[str, str]) -> bool:
 
 
 # createclient
+
+CLIENT_IDS = [
+    pytest.param("https://app.example:8443/?a=b&c#d", id="URL"),
+    pytest.param("urn:example:app", id="URN"),
+    pytest.param("spiffe://example.org/ns/prod/sa/billing", id="SPIFFE id"),
+    pytest.param("a:b", id="colon"),
+    pytest.param("'\"\\;$(x)<b>`", id="quotes and brackets"),
+    pytest.param("e+mail@example.com", id="address"),
+    pytest.param("\ufb01x\uff41", id="NFKC would change it"),
+    pytest.param("x" * 150, id="150 characters"),
+]
+
+
+@pytest.mark.parametrize("client_id", CLIENT_IDS)
+def test_client_has_the_id_that_was_typed_and_logs_in_by_every_method(
+    http: APIClient, client_id: str
+) -> None:
+    made = json.loads(run("createclient", "--", client_id))
+    assert made["client_id"] == client_id == Client.objects.get().username
+    secret = made["client_secret"]
+    assert logs_in(http, made)
+    for pair in ((client_id, secret), (quote_plus(client_id), quote_plus(secret))):
+        grant = "grant_type=client_credentials"
+        form = "application/x-www-form-urlencoded"
+        response = http.generic("POST", "/login", grant, content_type=form, headers=basic(*pair))
+        assert response.status_code == 200, pair
+        assert response.json()["access_token"]
+    token = http.post("/login", made, format="json").json()["access_token"]
+    private = http.get("/private", headers=bearer(token)).json()
+    assert (private["sub"], private["client_id"]) == (client_id, client_id)
+
+
+@pytest.mark.parametrize("client_id", [*CLIENT_IDS, "a b", "a%20b", "e\u0301", "x" * 151])
+def test_import_accepts_and_refuses_the_ids_that_createclient_does(
+    http: APIClient, tmp_path: Path, client_id: str
+) -> None:
+    row = {"client_id": client_id, "client_secret": "bar"}
+    (tmp_path / "clients.jsonl").write_text(json.dumps(row))
+    with suppress(CommandError):
+        run("importclients", str(tmp_path / "clients.jsonl"))
+    imported = list(Client.objects.values_list("username", flat=True))
+    assert logs_in(http, row) == (imported == [client_id])
+    Client.objects.all().delete()
+    with suppress(CommandError):
+        run("createclient", "--", client_id)
+    assert imported == list(Client.objects.values_list("username", flat=True))
 
 
 def test_createclient_prints_credentials_that_log_in(http: APIClient) -> None:
@@ -63,7 +112,7 @@ def test_createclient_generates_an_id(http: APIClient) -> None:
     ("arguments", "complaint"),
     [
         (["boss"], "A user with that username already exists."),
-        (["a:b"], "Enter a valid username"),
+        (["a b"], "A client id has at most 150 letters"),
         (["foo", "--scope", "a b"], "'a b' is not a scope"),
     ],
 )
@@ -224,6 +273,7 @@ def test_clearexpired_deletes_what_has_expired_and_nothing_else() -> None:
     assert counted.splitlines() == [
         "1 expired retired secrets would be deleted",
         "1 expired revoked tokens would be deleted",
+        "0 expired used assertions would be deleted",
         "1 expired signing keys would be deleted",
     ]
     assert deleted == counted.replace("would be deleted", "deleted")
@@ -268,6 +318,37 @@ def test_rotatekeys_now_ends_every_earlier_token(
     assert is_good(http, get_token())
 
 
+# revokeall
+
+
+@pytest.mark.parametrize(("arguments", "is_active"), [([], True), (["--clients"], False)])
+def test_revokeall_ends_everything_that_somebody_may_still_have(
+    arguments: list[str],
+    is_active: bool,
+    http: APIClient,
+    credentials: dict[str, str],
+    client_row: Client,
+    get_token: Callable[[], str],
+) -> None:
+    staff = User.objects.create_superuser("boss")
+    browser = APIClient()
+    browser.force_login(staff)
+    token = get_token()
+    old = dict(credentials)
+    credentials["client_secret"] = rotate_secret(client_row, grace=timedelta(hours=1))
+    output = run("revokeall", *arguments)
+    key = SigningKey.objects.get(verifies_until=None)
+    assert output == f"{int(not is_active)} clients deactivated; key {key.kid} signs from now on\n"
+    assert not is_good(http, token)
+    assert not logs_in(http, old)
+    assert browser.get("/admin/").status_code == 302
+    assert logs_in(http, credentials) == is_active
+    Client.objects.update(is_active=True)
+    assert logs_in(http, credentials)
+    assert is_good(http, get_token())
+    assert not is_good(http, token)
+
+
 # The audit log
 
 
@@ -279,10 +360,13 @@ def test_commands_are_on_record_without_a_secret(
     rotated = json.loads(run("rotatesecret", "foo", "--now"))
     run("rotatekeys", "--now")
     kid = SigningKey.objects.get(verifies_until=None).kid
+    run("revokeall", "--clients")
+    last = SigningKey.objects.get(verifies_until=None).kid
     assert [record.getMessage() for record in caplog.records if record.name == "api.audit"] == [
         'client_created client="foo"',
         'secret_rotated client="foo"',
         f'key_rotated kid="{kid}" algorithm="ES256"',
+        f'all_revoked kid="{last}" deactivated="2"',
     ]
     for shown in (created, rotated):
         assert shown["client_secret"] not in caplog.text

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from api import clients, credentials, tokens
-from api.clients import SecretChangedError, create_client, rotate_secret
-from api.credentials import BadCredentialsError, Login
+from api.clients import SecretChangedError, rotate_secret
+from api.credentials import BadCredentialsError, Login, create_client
 from api.hashers import GeneratedSecretHasher, generate_secret
 from api.models import Client, RetiredSecret
 from api.standing import look_up_for_login
@@ -136,11 +136,49 @@ def test_stored_hash_is_no_secret(secret: str) -> None:
         assert check("generated", presented) is None
 
 
-@pytest.mark.parametrize("stored", ["", "!", "!unusable", "argon2$nonsense", "md5$a$b", "plain"])
+UNREADABLE = [
+    pytest.param("$2b$12$x", id="bcrypt without a prefix"),
+    pytest.param("md5$a$b", id="Django's md5"),
+    pytest.param("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", id="argon2 without a prefix"),
+    pytest.param("5f4dcc3b5aa765d61d8327deb882cf99", id="md5"),
+    pytest.param("plain", id="plain"),
+]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        *("", "!", "!unusable", "argon2$nonsense", "bcrypt$nonsense", "bcrypt_sha256$$2b$12$x"),
+        *("scrypt$x$1$1$1$x", "pbkdf2_sha256$99999999999999999999$a$b"),
+        *UNREADABLE,
+    ],
+)
 def test_hash_that_nobody_can_read_lets_nobody_in(stored: str) -> None:
     store("broken", stored)
     for presented in ("", "plain", stored, generate_secret()):
         assert check("broken", presented) is None
+
+
+@pytest.mark.parametrize("presented", ["a guess", generate_secret()], ids=["chosen", "generated"])
+@pytest.mark.parametrize("stored", UNREADABLE)
+def test_hash_of_an_unknown_kind_is_named_as_the_reason(
+    runs: dict[str, int], stored: str, presented: str
+) -> None:
+    store("broken", stored)
+    with pytest.raises(BadCredentialsError, match=r"^unreadable hash$"):
+        credentials.check("broken", presented, address="192.0.2.1")
+    assert runs["argon2"] == (1 if presented == "a guess" else 0), "what an unknown client costs"
+
+
+@pytest.mark.parametrize("client_id", ["generated", "chosen", "empty", "unusable"])
+@pytest.mark.parametrize("presented", ["a guess", generate_secret()], ids=["chosen", "generated"])
+def test_wrong_secret_is_named_as_the_reason(
+    chosen: Client, secret: str, client_id: str, presented: str
+) -> None:
+    store("empty", "")
+    store("unusable", make_password(None))
+    with pytest.raises(BadCredentialsError, match=r"^wrong secret$"):
+        credentials.check(client_id, presented, address="192.0.2.1")
 
 
 # What a check costs
@@ -152,6 +190,9 @@ def test_hash_that_nobody_can_read_lets_nobody_in(stored: str) -> None:
         pytest.param("a guess", 1, id="chosen form"),
         pytest.param("", 1, id="empty"),
         pytest.param(generate_secret(), 0, id="generated form"),
+        pytest.param("a guess\n", 2, id="chosen form, newline"),
+        pytest.param(f"{CHOSEN}\n", 2, id="right but for a newline"),
+        pytest.param(f"{generate_secret()} ", 1, id="generated form, space"),
     ],
 )
 @pytest.mark.parametrize(
@@ -171,6 +212,17 @@ def test_cost_depends_on_the_form_of_the_presented_secret_alone(
     runs.update(argon2=0)
     assert check(client_id, presented) is None
     assert runs == {"argon2": argon2_runs, "pbkdf2": 0}
+
+
+def test_cost_of_a_secret_that_ends_in_a_space_is_the_same_where_it_is_right(
+    runs: dict[str, int],
+) -> None:
+    store("off", make_password("bar "), is_active=False)
+    store("on", make_password("bar "))
+    for client_id in ("off", "on"):
+        runs.update(argon2=0)
+        assert (check(client_id, "bar ") is not None) == (client_id == "on")
+        assert runs == {"argon2": 2, "pbkdf2": 0}
 
 
 def test_good_login_costs_as_much_as_a_bad_one(
@@ -474,8 +526,11 @@ def test_database_that_refuses_writes_stops_no_correct_login(
     ("arguments", "field"),
     [
         pytest.param({"client_id": "generated"}, "username", id="taken"),
-        pytest.param({"client_id": "a:b"}, "username", id="colon"),
         pytest.param({"client_id": "a b"}, "username", id="space"),
+        pytest.param({"client_id": "a%20b"}, "username", id="percent"),
+        pytest.param({"client_id": "a\n"}, "username", id="newline"),
+        pytest.param({"client_id": "e\u0301"}, "username", id="combining mark"),
+        pytest.param({"client_id": "a\u200b"}, "username", id="zero width"),
         pytest.param({"client_id": "x" * 151}, "username", id="long id"),
         pytest.param({"name": "x" * 151}, "first_name", id="long name"),
         pytest.param({"scopes": ["a b"]}, "scopes", id="two scopes in one"),

@@ -113,7 +113,6 @@ def test_new_view_is_documented(http: APIClient, token_with: Callable[..., str])
         "400": "invalid_request",
         "401": "invalid_token",
         "403": "insufficient_scope or missing_token",
-        "406": "invalid_request",
         "503": "temporarily_unavailable",
     }
     refused = responses["403"]

@@ -10,6 +10,7 @@ from api.models import SigningKey
 from api.tests.support.responses import assert_error
 
 OK = {"status": "ok"}
+DRAINING = "The service is draining: it answers, and is about to stop."
 UNAVAILABLE = "The service is temporarily unavailable; try again shortly."
 
 
@@ -37,6 +38,18 @@ def test_ready_is_one_query_after_the_first_time(
     with django_assert_num_queries(1):
         response = http.get("/readyz")
     assert (response.status_code, response.json()) == (200, OK)
+
+
+def test_not_ready_while_draining_and_alive(
+    http: APIClient, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_draining", bytearray(1))
+    health.start_draining()
+    response = http.get("/readyz")
+    assert_error(response, 503, "temporarily_unavailable", DRAINING)
+    assert response["Retry-After"] == "2"
+    assert http.get("/livez").json() == OK
+    assert http.get("/public").status_code == 200
 
 
 def test_not_ready_before_the_migrations(http: APIClient, db: None) -> None:

@@ -12,7 +12,8 @@ import time_machine
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from api import clients, tokens
+from api import tokens
+from api.credentials import create_client
 from api.models import Client, RevokedToken
 from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
 
@@ -20,7 +21,7 @@ INACTIVE = {"active": False}
 
 
 def make_client(client_id: str, *scopes: str) -> dict[str, str]:
-    client, secret = clients.create_client(client_id, scopes=scopes)
+    client, secret = create_client(client_id, scopes=scopes)
     return {"client_id": client.username, "client_secret": secret}
 
 
@@ -161,11 +162,25 @@ def test_revoking_one_token_leaves_the_others(
     )
 
 
-def test_token_of_another_is_not_revoked(http: APIClient, get_token: Callable[[], str]) -> None:
+@pytest.mark.parametrize("end", [None, end_by_revocation, end_by_deactivation, end_by_deletion])
+@pytest.mark.parametrize("hint", ["access_token", "refresh_token"])
+def test_token_of_another_is_not_revoked_and_the_refusal_tells_nothing_of_it(
+    http: APIClient,
+    credentials: dict[str, str],
+    get_token: Callable[[], str],
+    hint: str,
+    end: Callable[..., None] | None,
+) -> None:
     token = get_token()
-    revoke(http, make_client("stranger", "introspect", "register"), token)
-    assert status(http, token) == 200
-    assert not RevokedToken.objects.exists()
+    if end:
+        end(http, credentials, token)
+    before = status(http, token), RevokedToken.objects.count()
+    stranger = make_client("stranger", "introspect", "register")
+    body = stranger | {"token": token, "token_type_hint": hint}
+    response = http.post("/revoke", body, format="json")
+    description = "A client may revoke only its own tokens."
+    assert_error(response, 400, "unauthorized_client", description)
+    assert (status(http, token), RevokedToken.objects.count()) == before
 
 
 def test_revocation_is_kept_as_long_as_the_token_would_have_lived(

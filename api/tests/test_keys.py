@@ -16,8 +16,10 @@ from typing import Any
 import jwt
 import pytest
 import time_machine
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client as Browser
 from django.utils import timezone
 from joserfc.jwk import import_key
 from pytest_django import DjangoAssertNumQueries, Settings
@@ -25,6 +27,7 @@ from rest_framework.test import APIClient
 from time_machine import Traveller
 
 from api import keys, tokens
+from api.checks import check_signing_key
 from api.models import SigningKey
 from api.tests.support.responses import assert_error, bearer
 from api.tests.support.server import GRANIAN, PROJECT, Server
@@ -296,6 +299,27 @@ def test_new_secret_key_with_the_old_as_fallback_changes_nothing(
     assert status(http, get_token()) == 200, "a key made since needs the new one alone"
 
 
+def test_two_machines_in_the_middle_of_a_change_accept_each_others_tokens(
+    http: APIClient, get_token: GetToken, settings: Settings
+) -> None:
+    old, new = settings.SECRET_KEY, "a new secret key that is as good as the one that was before"
+    made = []
+    for _ in range(2):
+        for settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS in ((old, [new]), (new, [old])):
+            keys.forget()
+            tokens.forget()
+            made.append(get_token())
+            assert [status(http, token) for token in made] == [200] * len(made)
+
+
+def test_new_secret_key_ends_the_sessions_of_staff(db: None, settings: Settings) -> None:
+    browser = Browser()
+    browser.force_login(User.objects.create_superuser("boss"))
+    assert browser.get("/admin/").status_code == 200
+    settings.SECRET_KEY = "a new secret key that is as good as the one that was before"
+    assert browser.get("/admin/").status_code == 302
+
+
 @pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
 def test_new_secret_key_without_a_fallback_is_503_until_keys_are_rotated(
     http: APIClient,
@@ -315,6 +339,37 @@ def test_new_secret_key_without_a_fallback_is_503_until_keys_are_rotated(
     assert status(http, before) == 401
     call_command("rotatekeys", "--now")
     assert (status(http, before), status(http, get_token())) == (401, 200)
+
+
+def test_machine_with_a_wrong_secret_key_is_told_of_nothing_that_harms_the_others(
+    http: APIClient,
+    credentials: dict[str, str],
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings.SECRET_KEY = "a wrong secret key that only one of the machines has, by mistake"
+    keys.forget()
+    http.get("/readyz")
+    settings.JWT_ALGORITHM = "ES384"
+    keys.ensure_signing_key()
+    with pytest.raises(CommandError) as refusal:
+        call_command("rotatekeys")
+    hints = [str(message.hint) for message in check_signing_key(["default"])]
+    told = [str(refusal.value), *hints, *caplog.messages]
+    assert len([text for text in told if "SECRET_KEY_FALLBACKS" in text]) == 4
+    assert [text for text in told if "--now" in text] == []
+
+
+def test_missing_keys_are_made_by_the_command_that_is_named(
+    http: APIClient, credentials: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    SigningKey.objects.all().delete()
+    keys.forget()
+    assert http.get("/readyz").status_code == 503
+    (told,) = (one.getMessage() for one in caplog.records if one.name == "api.exceptions")
+    assert told.endswith("If there are no keys, `manage.py rotatekeys` makes one.")
+    call_command("rotatekeys")
+    assert http.get("/readyz").status_code == 200
 
 
 def test_rotation_with_another_secret_key_makes_no_key_that_nobody_can_use(

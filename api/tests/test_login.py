@@ -11,18 +11,24 @@ from urllib.parse import quote, quote_plus, urlencode
 import jwt
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.models import Group, User
 from rest_framework.test import APIClient
 
-from api import clients, credentials
+from api import credentials
+from api.credentials import create_client
 from api.models import Client
-from api.tests.support.responses import assert_error, basic
-from api.tokens import LIFETIME
+from api.tests.support.responses import assert_error, basic, bearer, is_good
+from api.tokens import LIFETIME, MAX_LENGTH
 
 FORM = "application/x-www-form-urlencoded"
 GRANT = {"grant_type": "client_credentials"}
 TWO_WAYS = "Use one client authentication method only, for one client."
 Post = Callable[..., Any]
 
+ONLY_GRANT_TYPE = "The only grant_type is client_credentials."
+MISSPELT_GRANT_TYPE = (
+    "grant_type must be client_credentials, in lower case and without spaces or line breaks."
+)
 GRANT_TYPE_REQUIRED = "grant_type is required unless the body is application/json."
 
 
@@ -44,7 +50,7 @@ def claims_of(response: Any) -> dict[str, Any]:
 
 
 def chosen(secret: str, client_id: str = "foo") -> None:
-    clients.create_client(client_id, secret=secret)
+    create_client(client_id, secret=secret)
 
 
 def test_answer_is_that_of_rfc_6749(http: APIClient, credentials: dict[str, str]) -> None:
@@ -215,13 +221,21 @@ def test_grant_type_may_be_absent_in_json_alone(
 
 
 @pytest.mark.parametrize(
-    "grant_type", ["password", "authorization_code", "CLIENT_CREDENTIALS", "client_credentials "]
+    ("grant_type", "description"),
+    [
+        ("password", ONLY_GRANT_TYPE),
+        ("authorization_code", ONLY_GRANT_TYPE),
+        ("client-credentials", ONLY_GRANT_TYPE),
+        ("CLIENT_CREDENTIALS", MISSPELT_GRANT_TYPE),
+        ("Client_Credentials", MISSPELT_GRANT_TYPE),
+        ("client_credentials ", MISSPELT_GRANT_TYPE),
+        ("client_credentials\n", MISSPELT_GRANT_TYPE),
+    ],
 )
 def test_no_other_grant_type_is_supported(
-    post_form: Post, credentials: dict[str, str], grant_type: str
+    post_form: Post, credentials: dict[str, str], grant_type: str, description: str
 ) -> None:
     response = post_form(credentials | {"grant_type": grant_type})
-    description = "The only grant_type is client_credentials."
     assert_error(response, 400, "unsupported_grant_type", description)
 
 
@@ -236,6 +250,9 @@ def test_no_other_grant_type_is_supported(
         ("write read", "read write"),
         ("read read", "read"),
         ("", "read write"),
+        (" ", "read write"),
+        ("read ", "read"),
+        ("  write   read  ", "read write"),
     ],
 )
 def test_scope_narrows(
@@ -246,7 +263,8 @@ def test_scope_narrows(
 
 
 @pytest.mark.parametrize(
-    "asked", ["admin", "read admin", "READ", " ", "read  write", "read\twrite", "read,write", "é"]
+    "asked",
+    ["admin", "read admin", "READ", "read\twrite", "read\n", "read,write", "read+write", "é"],
 )
 def test_scope_that_is_not_the_clients_is_refused(
     post_form: Post, credentials: dict[str, str], asked: str
@@ -268,6 +286,62 @@ def test_client_without_scopes_gets_the_empty_scope(post_form: Post) -> None:
     chosen("bar")
     response = post_form(GRANT | {"client_id": "foo", "client_secret": "bar"})
     assert claims_of(response)["scope"] == response.json()["scope"] == ""
+
+
+# Tokens that are too long
+
+TOO_LONG = "The token would be too long; ask for fewer scopes."
+
+
+@pytest.fixture
+def many(db: None) -> dict[str, str]:
+    """The credentials of a client with more scopes than a token can name."""
+    scopes = [f"a-scope-with-{number:08}" for number in range(300)]
+    client, secret = create_client("many", scopes=scopes)
+    return {"client_id": client.username, "client_secret": secret}
+
+
+def longest(http: APIClient, credentials: dict[str, str]) -> str:
+    """Return the longest token that the client gets by asking for one scope less each time."""
+    groups = Group.objects.filter(user__username=credentials["client_id"])
+    names = sorted(groups.values_list("name", flat=True))
+    while names:
+        body = credentials | {"scope": " ".join(names)}
+        response = http.post("/login", body, format="json")
+        if response.status_code == 200:
+            assert response.json()["scope"] == body["scope"]
+            return str(response.json()["access_token"])
+        assert_error(response, 400, "invalid_scope", TOO_LONG)
+        names.pop()
+    raise AssertionError("No token was short enough.")
+
+
+def test_token_is_refused_at_login_if_it_is_too_long_to_be_used(
+    http: APIClient, many: dict[str, str]
+) -> None:
+    assert_error(http.post("/login", many, format="json"), 400, "invalid_scope", TOO_LONG)
+    token = longest(http, many)
+    assert MAX_LENGTH - 60 < len(token) <= MAX_LENGTH
+    assert len(f"Authorization: Bearer {token}\r\n") < 8190, "Apache takes no longer line"
+    introspected = http.post("/introspect", many | {"token": token}, format="json")
+    assert introspected.json()["active"] is True
+    assert is_good(http, token)
+    assert http.post("/revoke", many | {"token": token}, format="json").status_code == 200
+    assert not is_good(http, token)
+
+
+@pytest.mark.parametrize(
+    "client_id", ["a\nb", "a\u200bb", "\U0001f511", "\U00020000" * 150], ids=ascii
+)
+def test_row_of_another_project_gets_tokens_that_are_good(
+    http: APIClient, db: None, client_id: str
+) -> None:
+    """Django's `create_user` refuses no name."""
+    User.objects.create_user(client_id, password="bar")
+    body = {"client_id": client_id, "client_secret": "bar"}
+    token = http.post("/login", body, format="json").json()["access_token"]
+    assert is_good(http, token)
+    assert http.get("/private", headers=bearer(token)).json()["sub"] == client_id
 
 
 # What is ignored, and what is not

@@ -26,12 +26,15 @@ def metadata(http: APIClient) -> dict[str, Any]:
 
 
 def test_metadata_is_whole(metadata: dict[str, Any]) -> None:
-    methods = ["client_secret_basic", "client_secret_post"]
+    methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+    algorithms = ["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
+    algorithms += ["EdDSA", "Ed25519"]
     assert metadata == {
         "issuer": "http://localhost:8000",
         "authorization_endpoint": "http://localhost:8000/authorize",
         "token_endpoint": "http://localhost:8000/login",
         "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
         "scopes_supported": [],
@@ -39,9 +42,19 @@ def test_metadata_is_whole(metadata: dict[str, Any]) -> None:
         "registration_endpoint": "http://localhost:8000/register",
         "introspection_endpoint": "http://localhost:8000/introspect",
         "introspection_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint": "http://localhost:8000/revoke",
         "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
     }
+
+
+def test_openid_connects_address_has_the_same_document(
+    http: APIClient, metadata: dict[str, Any]
+) -> None:
+    response = http.get("/.well-known/openid-configuration")
+    assert response["Content-Type"] == "application/json"
+    assert response.json() == metadata
 
 
 def test_metadata_of_this_service_as_an_api_is_whole(http: APIClient) -> None:

@@ -26,6 +26,31 @@ def test_request_of_another_site_is_refused(http: APIClient, path: str, site: st
     assert_error(post(http, path, site), 403, "access_denied", REFUSED)
 
 
+@pytest.mark.parametrize("path", ["/login", "/register", "/logout", "/admin/login/"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://localhost", "https://testserver", "null", ""]
+)
+@pytest.mark.django_db
+def test_old_browser_that_names_only_the_origin_is_refused_too(
+    http: APIClient, path: str, origin: str
+) -> None:
+    response = http.post(path, WRONG, headers={"Origin": origin})
+    assert_error(response, 403, "access_denied", REFUSED)
+
+
+def test_word_of_the_browser_counts_more_than_the_origin(http: APIClient, db: None) -> None:
+    headers = {"Origin": "http://testserver", "Sec-Fetch-Site": "cross-site"}
+    assert_error(http.post("/login", WRONG, headers=headers), 403, "access_denied", REFUSED)
+
+
+@pytest.mark.parametrize("origin", ["http://testserver", "http://localhost:8000"])
+def test_old_browser_is_served_on_our_own_page(
+    http: APIClient, credentials: dict[str, str], origin: str
+) -> None:
+    response = http.post("/login", credentials, format="json", headers={"Origin": origin})
+    assert response.status_code == 200
+
+
 def test_request_of_another_site_is_not_counted(
     http: APIClient, credentials: dict[str, str], settings: Settings
 ) -> None:

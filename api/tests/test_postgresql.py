@@ -12,6 +12,7 @@ import pytest
 from django.db import (
     DEFAULT_DB_ALIAS,
     DataError,
+    InternalError,
     OperationalError,
     connection,
     connections,
@@ -21,6 +22,7 @@ from django.db.backends.utils import CursorWrapper
 from django.test.utils import CaptureQueriesContext
 from psycopg.pq import TransactionStatus
 
+from api.breaker import Breaker
 from api.models import Client
 from api.standing import look_up_for_login, look_up_for_token
 from authdemo.postgresql.connection import Connection, breaker
@@ -300,6 +302,28 @@ def test_late_answer_costs_one_deadline_and_the_connection(
     connection.close()
     with pytest.raises(OperationalError, match="did not answer in time"):
         connection.ensure_connection()  # the same cause, and no attempt
+
+
+@pytest.mark.parametrize(
+    ("other", "is_kept"),
+    [
+        pytest.param("primary", False, id="another writes"),
+        pytest.param("standby", True, id="no other writes"),
+        pytest.param("any", True, id="reading is enough"),
+    ],
+)
+def test_connection_whose_write_was_refused_is_kept_only_if_none_is_better(
+    monkeypatch: pytest.MonkeyPatch, other: str, is_kept: bool
+) -> None:
+    execute("SET default_transaction_read_only = on")
+    with pytest.raises(InternalError, match="read-only"):
+        execute("CREATE TABLE nothing ()")
+    monkeypatch.setattr("authdemo.postgresql.base.primary", Breaker(60))
+    if other == "standby":
+        monkeypatch.setattr(Connection, "connect", Mock(side_effect=psycopg.OperationalError))
+    elif other == "any":
+        monkeypatch.setattr(database, "_wants_primary", False)
+    assert [connection.is_usable(), database.is_read_only()] == [is_kept, other != "any"]
 
 
 def test_psycopg_waits_where_our_deadline_is() -> None:

@@ -55,7 +55,31 @@ def test_session_of_the_admin_is_no_token(client: Browser) -> None:
     assert client.get("/private").json()["error"] == "missing_token"
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param("Bearer é", id="latin-1"),
+        pytest.param("", id="as granian hands over what is not ASCII"),
+        pytest.param("Bearer", id="no token"),
+    ],
+)
+def test_header_without_a_readable_token_is_a_bad_token(
+    http: APIClient, get_token: Callable[[], str], header: str
+) -> None:
+    assert_refused_token(http.get("/private", headers={"Authorization": header}))
+    http.cookies["access_token"] = get_token()
+    assert_refused_token(http.get("/private", headers={"Authorization": header}))
+
+
 # The browser's cookie
+
+
+@pytest.mark.parametrize("other", ["theme=blå", "theme=bl\xc3\xa5", 'a="; b=é'])
+def test_cookie_counts_beside_one_that_is_not_ascii(
+    http: APIClient, get_token: Callable[[], str], other: str
+) -> None:
+    headers = {"Cookie": f"{other}; access_token={get_token()}"}
+    assert http.get("/private", headers=headers).status_code == 200
 
 
 def test_cookie_counts_where_there_is_no_header(

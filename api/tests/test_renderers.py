@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from api import keys, tokens
 from api.clients import rotate_secret
+from api.credentials import create_client
 from api.endpoints import endpoints
 from api.models import Client
 from api.renderers import local_path
@@ -24,6 +25,7 @@ POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "object-src 'none'"
 )
+TOO_LONG = "This token is too long for a cookie, so this browser is not signed in."
 SECURITY_HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -36,7 +38,8 @@ SECURITY_HEADERS = {
 @pytest.fixture
 def browser() -> Browser:
     """A browser that Django asks for its CSRF token, as it asks real ones."""
-    return Browser(enforce_csrf_checks=True, headers={"Accept": HTML})
+    headers = {"Accept": HTML, "Sec-Fetch-Site": "same-origin"}
+    return Browser(enforce_csrf_checks=True, headers=headers)
 
 
 def csrf_token(browser: Browser) -> str:
@@ -183,6 +186,30 @@ def test_cookie_is_bound_to_its_host_under_https(
     cookie = sign_in(browser, credentials).cookies["__Host-access_token"]
     assert cookie["secure"]
     assert (cookie["path"], cookie["domain"]) == ("/", "")
+
+
+def test_token_that_no_cookie_holds_signs_nobody_in_and_the_page_says_so(
+    browser: Browser, credentials: dict[str, str], settings: Any
+) -> None:
+    settings.IS_HTTPS, settings.ACCESS_TOKEN_COOKIE = True, "__Host-access_token"
+    scopes = [f"a-scope-with-{number:08}" for number in range(130)]
+    client, secret = create_client("many", scopes=scopes)
+    many = {"client_id": client.username, "client_secret": secret}
+    lengths = set()
+    for count in range(90, 130):
+        sign_in(browser, credentials)
+        many["scope"] = "+".join(scopes[:count])
+        response = sign_in(browser, many, "?next=/private")
+        cookie = response.cookies["__Host-access_token"]
+        if response.status_code == 302:
+            lengths.add(len(cookie.OutputString()))
+            continue
+        assert response.status_code == 200
+        assert TOO_LONG in response.content.decode()
+        assert "Sign out" not in response.content.decode()
+        assert (cookie.value, cookie["max-age"]) == ("", 0), "nobody stays signed in as another"
+    assert len(lengths) > 5
+    assert 3900 < max(lengths) <= 4096, "what browsers keep"
 
 
 def test_secret_is_never_put_back_into_the_form(
@@ -407,7 +434,7 @@ def test_no_cookie_breaks_a_page(browser: Browser, cookie: str, db: None) -> Non
     assert browser.get("/public", headers=header).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/admin/nowhere", "/login/", "/%00", "/static/none"])
+@pytest.mark.parametrize("path", ["/nowhere", "/admin/nowhere", "/log/in", "/%00", "/static/none"])
 def test_unknown_path_is_a_page_too(browser: Browser, http: APIClient, path: str) -> None:
     response = browser.get(path)
     assert response.status_code in {302, 404}

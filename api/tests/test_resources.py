@@ -15,7 +15,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from api import identifiers, resources, tokens
-from api.clients import create_client
+from api.credentials import create_client
 from api.models import Client, Resource, ResourceGrant
 from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
 
@@ -297,9 +297,9 @@ def test_token_for_an_api_is_revoked_by_its_owner_alone(
     http: APIClient, log_in: Login, credentials: dict[str, str], apis: dict[str, dict[str, str]]
 ) -> None:
     token = text_of(log_in(resource=ORDERS))
-    for caller, active in ((apis[ORDERS], True), (credentials, False)):
+    for caller, status, active in ((apis[ORDERS], 400, True), (credentials, 200, False)):
         response = http.post("/revoke", caller | {"token": token}, format="json")
-        assert (response.status_code, response.json()) == (200, {})
+        assert response.status_code == status
         assert introspect(http, apis[ORDERS], token)["active"] == active
 
 
@@ -492,7 +492,7 @@ def test_api_has_one_identifier_in_either_spelling(identifier: str) -> None:
 def test_browser_is_shown_a_token_for_an_api_and_keeps_none(
     credentials: dict[str, str],
 ) -> None:
-    http = APIClient(headers={"Accept": "text/html"})
+    http = APIClient(headers={"Accept": "text/html", "Sec-Fetch-Site": "same-origin"})
     body = urlencode(credentials | {"grant_type": "client_credentials", "resource": ORDERS})
     response = http.post("/login?next=/private", body, content_type=FORM)
     page = response.content.decode()

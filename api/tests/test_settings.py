@@ -1,6 +1,8 @@
 """What each environment variable does, and that a bad one stops the start with one sentence."""
 
+import errno
 import importlib.util
+import os
 import re
 import shutil
 import stat
@@ -27,7 +29,14 @@ WEAK = (
     "{} is too weak. Use 50 random characters or more, such as `python3 -c "
     "'import secrets; print(secrets.token_urlsafe(64))'` prints."
 )
-DATABASE = "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."
+DATABASE = (
+    "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME. "
+    "Percent-encode special characters."
+)
+REDIS = (
+    "REDIS_URL must be redis://USER:PASSWORD@HOST:PORT/NUMBER, or rediss:// for TLS, or "
+    "redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/NAME/NUMBER."
+)
 Load = Callable[..., ModuleType]
 
 
@@ -121,12 +130,24 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
             for key in ("short", "x" * 60, "django-insecure-" + KEY)
         ],
         refused({"SECRET_KEY": "short"}, WEAK.format("SECRET_KEY")),
+        *[
+            refused(
+                {"ALLOWED_HOSTS": f"auth.internal,{host}"},
+                "ALLOWED_HOSTS must be names or addresses with commas between them, such as "
+                f"'auth.internal,[2001:db8::7]', not {host!r}.",
+            )
+            for host in ("*", ".example.com", "auth.internal:8000", "https://a.example", "a b")
+        ],
+        refused(
+            {"SECRET_KEY": f"{KEY},"},
+            "SECRET_KEY must not contain a comma, because SECRET_KEY_FALLBACKS could not hold it.",
+        ),
         refused({"SECRET_KEY_FALLBACKS": f"{KEY},short"}, WEAK.format("SECRET_KEY_FALLBACKS")),
         refused({"DEBUG": "maybe"}, "DEBUG must be true or false, not 'maybe'."),
         refused({**PUBLIC, "DEBUG": "true"}, "DEBUG must be off when PUBLIC_URL is public."),
         *[
             refused({name: value}, f"{name} must be a number, 0 or more, not {value!r}.")
-            for name in ("TRUSTED_PROXIES", "GRANIAN_WORKERS")
+            for name in ("TRUSTED_PROXIES", "GRANIAN_WORKERS", "DRAIN_SECONDS")
             for value in ("-1", "one", "1.5", "")
         ],
         *[
@@ -138,13 +159,53 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
                 "postgress://user:secret@host/name",
                 "postgres://user:secret@host",
                 "postgres://user:secret@host:port/name",
+                "postgres://user:sec@ret@host/name",
+                "postgres://user:100%secret@host/name",
+                "postgres://user:%ff@host/name",
+                "postgres://user:secret@host/name?sslmod=require",
                 "//user:secret@host/name",
             )
         ],
         *[
-            refused({"REDIS_URL": url}, "REDIS_URL must be redis://HOST:PORT/NUMBER.")
-            for url in ("nonsense", "http://:secret@host", "redis://:secret@host:port/0")
+            refused({"REDIS_URL": url}, REDIS)
+            for url in (
+                "nonsense",
+                "http://:secret@host",
+                "redis://:secret@host:port/0",
+                "redis://:secret@host/zero",
+                "redis://:secret@host/0?ssl_ca_certs=/ca.pem",
+                "redis://:secret@host:70000/0",
+                "redis+sentinel://:secret@host:26379",
+                "redis+sentinel://:secret@host:port/main/0",
+                "redis+sentinel://:secret@host/main/0?unknown=1",
+            )
         ],
+        *[
+            refused(
+                {"CORS_ORIGINS": f"https://app.example.com,{origin}"},
+                "CORS_ORIGINS must be origins such as 'https://app.example.com', separated by "
+                f"commas, not {origin!r}. Only this machine may be http.",
+            )
+            for origin in (
+                "*",
+                "null",
+                "app.example.com",
+                "https://App.example.com",
+                "https://app.example.com/",
+                "https://app.example.com/path",
+                "https://app.example.com:443",
+                "https://app.example.com:",
+                "https://*.example.com",
+                "https://user@app.example.com",
+                "http://app.example.com",
+                "http://localhost:80",
+                "http://localhost.evil.example",
+            )
+        ],
+        refused(
+            {"REDIS_URL": "rediss://:secret@host/0?ssl_ca_certs=/no/ca.pem"},
+            "REDIS_URL must name an ssl_ca_certs that exists, not '/no/ca.pem'.",
+        ),
         refused(
             {"JWT_ALGORITHM": "none"},
             "JWT_ALGORITHM must be one of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, "
@@ -229,6 +290,26 @@ def test_public_url_sets_what_follows_from_it(load: Load, project: Path) -> None
     assert not (project / ".secret_key").exists()
 
 
+def test_further_hosts_stand_beside_the_public_one(load: Load) -> None:
+    hosts = "Auth.internal, 10.0.0.7 ,[2001:db8::7]"
+    settings = load(**PUBLIC, ALLOWED_HOSTS=hosts)
+    named = "auth.example.com auth.internal 10.0.0.7 [2001:db8::7]"
+    assert " ".join(settings.ALLOWED_HOSTS) == named
+    assert settings.CSRF_TRUSTED_ORIGINS == ["https://auth.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "seconds"),
+    [({}, 0), (PUBLIC, 10), (PUBLIC | {"DRAIN_SECONDS": "30"}, 30)],
+    ids=["local", "public", "set"],
+)
+def test_public_service_drains_before_it_stops(
+    load: Load, variables: dict[str, str], seconds: int
+) -> None:
+    found = load(**variables).DRAIN_SECONDS
+    assert found == seconds
+
+
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_path_of_the_url_is_that_of_everything(load: Load, slash: str) -> None:
     settings = load(PUBLIC_URL=f"https://example.com/a/auth{slash}", SECRET_KEY=KEY)
@@ -287,6 +368,25 @@ def test_loopback_is_local_by_any_name(load: Load, url: str, hosts: list[str]) -
     assert settings.SECURE_HSTS_SECONDS == 0, "a browser would remember it for every project here"
 
 
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("", []),
+        ("https://app.example.com", ["https://app.example.com"]),
+        (
+            "https://a.example:8443, http://localhost:3000,http://[::1]:8080",
+            ["https://a.example:8443", "http://localhost:3000", "http://[::1]:8080"],
+        ),
+    ],
+)
+def test_cors_is_for_the_origins_that_are_named(load: Load, value: str, named: list[str]) -> None:
+    settings = load(CORS_ORIGINS=value)
+    assert named == settings.CORS_ALLOWED_ORIGINS
+    for path in ("/login", "/private", "/admin", "/admin/", "/admin/login/"):
+        matches = bool(re.match(settings.CORS_URLS_REGEX, path))
+        assert matches == bool(named and not path.startswith("/admin/"))
+
+
 def test_slash_at_the_end_of_the_url_is_no_part_of_the_issuer(load: Load) -> None:
     assert load(PUBLIC_URL="https://auth.example.com/", SECRET_KEY=KEY).PUBLIC_URL == (
         "https://auth.example.com"
@@ -308,6 +408,7 @@ def test_debug_is_on_only_where_it_is_asked_for(load: Load, value: str, is_on: b
         ("JWT_AUDIENCE", "https://api.example.com"),
         ("JWT_ALGORITHM", "HS512"),
         ("REDIS_URL", "rediss://:secret@redis.example.com:6380/1"),
+        ("REDIS_URL", "redis+sentinel://[::1]:26379,host/main?sentinel_password=secret"),
         ("LOG_LEVEL", "DEBUG"),
         ("LOG_FORMAT", "json"),
     ],
@@ -354,7 +455,7 @@ def test_postgresql_is_reached_as_the_url_says(load: Load) -> None:
         "USER": "user",
         "PASSWORD": "p@ss",
         "HOST": "db.example.com",
-        "PORT": 6432,
+        "PORT": "6432",
     }
     assert database["ENGINE"].endswith("postgresql")
     assert database["OPTIONS"]["sslmode"] == "require"
@@ -382,6 +483,37 @@ def test_processes_that_start_at_once_have_one_key(project: Path) -> None:
     keys = [process.communicate(timeout=30)[0] for process in processes]
     assert len(set(keys)) == 1
     assert keys[0].strip() == (project / ".secret_key").read_text()
+
+
+def test_empty_key_file_is_named(load: Load, project: Path) -> None:
+    (project / ".secret_key").touch()
+    with pytest.raises(ImproperlyConfigured) as caught:
+        load()
+    assert str(caught.value) == WEAK.format(".secret_key")
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        pytest.param("open", errno.EROFS, id="read-only file system"),
+        pytest.param("open", errno.EACCES, id="directory of somebody else"),
+        pytest.param("link", errno.EPERM, id="no hard links"),
+    ],
+)
+def test_key_file_that_cannot_be_made_stops_the_start_with_one_sentence(
+    load: Load, project: Path, monkeypatch: pytest.MonkeyPatch, call: str, error: int
+) -> None:
+    def fail(*_args: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(f"os.{call}", fail)
+    with pytest.raises(ImproperlyConfigured) as caught:
+        load()
+    path = project / ".secret_key"
+    assert str(caught.value) == (
+        f"SECRET_KEY is not set, and {path} cannot be used instead: {os.strerror(error)}."
+    )
+    assert [path.name for path in project.iterdir() if path.is_file()] == []
 
 
 # The commands

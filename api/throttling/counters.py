@@ -1,6 +1,7 @@
 """Count in Redis, shared by all processes, or in the memory of this process."""
 
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeVar
@@ -19,7 +20,8 @@ Result = TypeVar("Result")
 class Counters:
     """A `Store` that uses Redis if configured, and memory while Redis fails.
 
-    No login is refused because Redis is down. Meanwhile each process has a limit of its own.
+    No login is refused because Redis is down, full, read-only or misconfigured. Meanwhile each
+    process has a limit of its own.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -27,10 +29,12 @@ class Counters:
         self._breaker = Breaker(REDIS_PAUSE)
         self._redis: Store | None = None
         self._errors: tuple[type[Exception], ...] = ()
+        self._is_lasting: Callable[[Exception], bool] = bool
         if redis_url:
             from api.throttling import redis  # 7 MB, only if needed
 
             self._redis, self._errors = redis.RedisStore(redis_url), redis.ERRORS
+            self._is_lasting = redis.is_lasting
 
     def find_full(self, counters: Sequence[Counter]) -> FullCounter | None:
         return self._run(lambda store: store.find_full(counters))
@@ -46,10 +50,10 @@ class Counters:
         return self._reported.add([Counter(full.key, 1, limit=1, window=full.seconds)]) is None
 
     def redis_answers(self) -> bool | None:
-        """Tell whether Redis answers; `None` if none is configured."""
+        """Tell whether Redis counts; `None` if none is configured. Logs why it does not."""
         if self._redis is None:
             return None
-        self.find_full(())
+        self.add(probe())
         return self._breaker.is_closed
 
     def _run(self, operation: Callable[[Store], Result]) -> Result:
@@ -58,12 +62,24 @@ class Counters:
                 result = operation(self._redis)
             except self._errors as error:
                 self._breaker.trip()
-                cause = type(error).__name__
-                logger.error("Redis failed (%s); counting in memory until it is back.", cause)
+                self._log(error)
             else:
                 self._breaker.reset()
                 return result
         return operation(self._memory)
+
+    def _log(self, error: Exception) -> None:
+        cause = type(error).__name__
+        if self._is_lasting(error):
+            text = "Redis refuses us (%s: %s); counting in memory until that is changed."
+            logger.warning(text, cause, error)
+        else:
+            logger.error("Redis failed (%s); counting in memory until it is back.", cause)
+
+
+def probe() -> list[Counter]:
+    """Return a counter that limits nobody, in any slot of a Redis cluster."""
+    return [Counter(f"probe:{secrets.token_hex(8)}", 1, limit=1, window=1)]
 
 
 @lru_cache(maxsize=1)

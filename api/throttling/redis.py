@@ -3,18 +3,31 @@
 Each operation is a script, because Redis runs a script atomically.
 """
 
+import ssl
 from collections.abc import Sequence
 
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.retry import Retry
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ClusterCrossSlotError,
+    MovedError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
 
+from api.throttling.redis_url import connect
 from api.throttling.store import Counter, FullCounter
 
-TIMEOUT = 0.5  # seconds
-ERRORS = (RedisError,)
+ERRORS = (RedisError, UnicodeError)  # the latter for a label of a host that is too long
+_LASTING = (
+    *(AuthenticationError, AuthorizationError, NoPermissionError),
+    *(MovedError, ClusterCrossSlotError),
+)
+_LASTING_TEXTS = (
+    *("DB index is out of range", "SELECT is not allowed", "unknown command"),
+    "The user executing the script can't run this command",  # Redis 7.0's NOPERM in a script
+)
 PREFIX = "authdemo:"
 
 # KEYS are the counters. ARGV has the amount, the limit and the window in ms of each. Returns the
@@ -53,13 +66,8 @@ class RedisStore:
     """Counters that all processes share. Each method raises `ERRORS`."""
 
     def __init__(self, url: str) -> None:
-        redis = Redis.from_url(
-            url,
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
-            # Repeat once on a connection that died in a restart, but not after a timeout.
-            retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
-        )
+        redis = connect(url)
+        self.close = redis.close
         self._find_full = redis.register_script(f"{_FIND_FULL} return {{full, wait}}")
         self._add = redis.register_script(_ADD)
         self._take_back = redis.register_script(_TAKE_BACK)
@@ -72,6 +80,14 @@ class RedisStore:
 
     def take_back(self, counters: Sequence[Counter]) -> None:
         self._take_back(*_arguments(counters))
+
+
+def is_lasting(error: Exception) -> bool:
+    """Tell whether an error of `ERRORS` lasts until somebody changes `REDIS_URL`, or Redis."""
+    if isinstance(error, ResponseError) and str(error).startswith(_LASTING_TEXTS):
+        return True
+    cause = error.__context__  # redis-py raises a ConnectionError for a certificate that is wrong
+    return isinstance(error, _LASTING) or isinstance(cause, ssl.SSLCertVerificationError)
 
 
 def _arguments(counters: Sequence[Counter]) -> tuple[list[str], list[int]]:

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 from api import client_authentication
 from api.browser import enforce_csrf
 from api.credentials import Login
+from api.parsers import is_json
 from api.renderers import is_page
 
 
@@ -67,4 +68,6 @@ class ClientView(FormView):
 
     def authenticate_client(self, request: Request) -> Login:
         """Authenticate the client. Raises what `client_authentication.authenticate` raises."""
-        return client_authentication.authenticate(request._request, request.data)
+        return client_authentication.authenticate(
+            request._request, request.data, is_json=is_json(request)
+        )

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from api import keys
+from api import jose, keys
 from api.client_authentication import METHODS
 from api.endpoints import endpoints
 from api.exceptions import Unavailable
@@ -48,12 +48,16 @@ class RootView(APIView):
         return Response({name: reverse(name, request=request) for name in names})
 
 
+class JWKSetRenderer(JSONRenderer):
+    media_type = "application/jwk-set+json"  # RFC 7517 §8.5.2
+
+
 class JWKSView(APIView):
     """The public keys that verify our tokens (RFC 7517 §5)."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes = (JSONRenderer, JWKSetRenderer)
 
     @Describe(returns="JWKSet", errors=(Unavailable(),), cache_control=jwks_cache_control())
     def get(self, request: Request) -> Response:
@@ -74,12 +78,13 @@ class MetadataView(APIView):
 
 def metadata() -> dict[str, str | list[str]]:
     """Return the metadata of RFC 8414 §2."""
-    methods = list(METHODS)
+    methods, algorithms = list(METHODS), list(jose.ALGORITHMS)
     return {
         "issuer": settings.ISSUER,
         "authorization_endpoint": settings.ORIGIN + reverse("authorize"),
         "token_endpoint": settings.ORIGIN + reverse("login"),
         "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
         # MCP's Python client asks for every scope listed here, and a client that lacks one would be
@@ -89,8 +94,10 @@ def metadata() -> dict[str, str | list[str]]:
         "registration_endpoint": settings.ORIGIN + reverse("register"),
         "introspection_endpoint": settings.ORIGIN + reverse("introspect"),
         "introspection_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint": settings.ORIGIN + reverse("revoke"),
         "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
     }
 
 

@@ -9,13 +9,13 @@ from rest_framework.response import Response
 
 from api import clients
 from api.authentication import BearerAuthentication
-from api.client_authentication import DEFAULT_METHOD
-from api.credentials import REGISTER
+from api.client_authentication import DEFAULT_METHOD, METHODS
 from api.exceptions import InvalidClientMetadata, SlowDown, Unavailable
 from api.models import Client
 from api.openapi.operations import Describe
 from api.permissions import MayRegister, current_scopes
 from api.renderers import RegistrationPage
+from api.scopes import REGISTER
 from api.serializers import RegistrationSerializer
 from api.throttling.address import client_address
 from api.throttling.guard import count_registration
@@ -25,7 +25,8 @@ from api.views.base import FormView
 class RegisterView(FormView):
     """Register a client (RFC 7591).
 
-    Only this response shows the secret. If registration is closed, send a token with the scope
+    Only this response shows the secret. With `private_key_jwt`, send public keys as `jwks`; then
+    there is no secret. If registration is closed, send a token with the scope
     `register`. The client gets the requested scopes that this token also has.
     """
 
@@ -49,23 +50,31 @@ class RegisterView(FormView):
         address, granted = client_address(request._request), current_scopes(request)
         if REGISTER not in granted:
             count_registration(address)
-        asked = (metadata.validated_data.get("scope") or "").split()
+        asked = metadata.validated_data
+        scopes = granted.intersection((asked.get("scope") or "").split())
+        keys, method = asked.get("jwks") or (), asked.get("token_endpoint_auth_method")
         client, secret = clients.register_client(
-            name=metadata.validated_data.get("client_name") or "",
-            scopes=granted.intersection(asked),
+            name=asked.get("client_name") or "",
+            scopes=scopes,
             address=address,
+            auth_method=method if method in METHODS else "",
+            keys=keys,
         )
-        scope = " ".join(sorted(granted.intersection(asked)))
-        return Response(client_information(client, secret, scope), status.HTTP_201_CREATED)
+        information = client_information(client, secret, " ".join(sorted(scopes)))
+        if method in METHODS:
+            information["token_endpoint_auth_method"] = method
+        if keys:
+            information["jwks"] = {"keys": [one.key.jwk for one in keys]}
+        return Response(information, status.HTTP_201_CREATED)
 
 
 def client_information(client: Client, secret: str, scope: str) -> dict[str, Any]:
     """Return the body of a successful registration (RFC 7591 §3.2.1)."""
+    shown = {"client_secret": secret, "client_secret_expires_at": 0} if secret else {}
     return {
         "client_id": client.username,
-        "client_secret": secret,
+        **shown,
         "client_id_issued_at": int(client.date_joined.timestamp()),
-        "client_secret_expires_at": 0,
         "client_name": client.first_name,
         "scope": scope,
         "grant_types": ["client_credentials"],

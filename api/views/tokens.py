@@ -9,15 +9,16 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from api import parameters, resources, tokens
-from api.browser import enforce_csrf, forget_token, remember_token
+from api.browser import enforce_csrf, fits_cookie, forget_token, remember_token
 from api.exceptions import (
     InvalidScope,
     InvalidTarget,
+    UnauthorizedClient,
     UnsupportedGrantType,
     UnsupportedResponseType,
 )
 from api.openapi.operations import Describe
-from api.parsers import JSONParser
+from api.parsers import is_json
 from api.renderers import SignInPage, TokenRequestPage, is_page, local_path
 from api.views.base import ClientView
 
@@ -25,10 +26,11 @@ from api.views.base import ClientView
 class LoginView(ClientView):
     """Get an access token for client credentials (RFC 6749 §4.4).
 
-    Send the credentials as HTTP Basic, in a form or in JSON. `grant_type` is required unless the
-    body is JSON. `resource` names the API that the token is for; without it, it is for the
-    client's default API, or else for this service. `scope` selects some of the client's scopes
-    that the API understands; without it the token has all of them.
+    Send the credentials as HTTP Basic, in a form or in JSON, or send an assertion that the client
+    has signed with its key (RFC 7523 §2.2). `grant_type` is required unless the body is JSON.
+    `resource` names the API that the token is for; without it, it is for the client's default API,
+    or else for this service. `scope` selects some of the client's scopes that the API understands;
+    without it the token has all of them.
     """
 
     renderer_classes = (JSONRenderer, SignInPage)
@@ -39,9 +41,7 @@ class LoginView(ClientView):
         errors=(UnsupportedGrantType(), InvalidScope(), InvalidTarget()),
     )
     def post(self, request: Request) -> HttpResponseBase:
-        media_type = request.content_type.partition(";")[0].strip().lower()
-        is_json = media_type == JSONParser.media_type
-        scope = parameters.read_scope(request.data, is_json=is_json)
+        scope = parameters.read_scope(request.data, is_json=is_json(request))
         login = self.authenticate_client(request)
         resource = resources.select(login, parameters.read_resources(request.data))
         token = tokens.issue(login, login.select_scopes(scope, resource), resource)
@@ -49,7 +49,9 @@ class LoginView(ClientView):
             return Response(token_response(token))
         destination = local_path(request.query_params.get("next", ""))
         response: HttpResponseBase = (
-            HttpResponseRedirect(destination) if destination else Response(token_response(token))
+            HttpResponseRedirect(destination)
+            if destination and fits_cookie(token)
+            else Response(token_response(token))
         )
         remember_token(response, token)
         return response
@@ -118,12 +120,12 @@ class IntrospectView(ClientView):
 class RevokeView(ClientView):
     """Revoke a token before it expires (RFC 7009).
 
-    A client may revoke its own tokens. The response is the same if there is nothing to revoke.
+    A client may revoke its own tokens only. The response is the same if there is nothing to revoke.
     """
 
     renderer_classes = (JSONRenderer, TokenRequestPage)
 
-    @Describe(takes="OwnToken", returns="Revocation")
+    @Describe(takes="OwnToken", returns="Revocation", errors=(UnauthorizedClient(),))
     def post(self, request: Request) -> Response:
         login = self.authenticate_client(request)
         tokens.revoke(parameters.read_token(request.data), login)

@@ -1,4 +1,7 @@
-"""A psycopg connection that checks whether it is alive, and closes if an answer is too slow."""
+"""A psycopg connection that knows whether it is alive, and whether its server is read-only.
+
+It closes if an answer is too slow.
+"""
 
 import select
 import time
@@ -15,6 +18,7 @@ from authdemo.rows import Params, Rows
 
 PAUSE = 0.5  # seconds between attempts to connect while the database is down
 IDLE = 0.25  # seconds after which a connection is tested with a query
+LOOK = 2.0  # seconds after which a connection in use is asked whether its server became read-only
 breaker = Breaker(PAUSE)
 T = TypeVar("T")
 
@@ -29,7 +33,8 @@ class Connection(psycopg.Connection[Any]):
         self._readable.register(self.fileno(), select.POLLIN)
         self.statements = PreparedStatements(self.pgconn, self._readable)
         self.timed_out = False
-        self._opened_at = self._checked_at = time.monotonic()
+        self.is_read_only = False  # as far as is known
+        self._opened_at = self._checked_at = self._looked_at = time.monotonic()
 
     def fetch(self, sql: str, params: Params) -> Rows:
         """Return the rows of a prepared statement."""
@@ -42,16 +47,18 @@ class Connection(psycopg.Connection[Any]):
 
     def wait(self, gen: PQGen[T], *args: Any, **kwargs: Any) -> T:
         """Limit the time of everything else: psycopg calls this method for each operation."""
-        if self.deadline is None:
-            return super().wait(gen, *args, **kwargs)
+        steps = gen if self.deadline is None else limit(gen, self.deadline)
         try:
-            return super().wait(limit(gen, self.deadline), *args, **kwargs)
+            return super().wait(steps, *args, **kwargs)
         except DeadlineExceededError as error:
             self._give_up(error)
             raise
+        except psycopg.errors.ReadOnlySqlTransaction:  # SQLSTATE 25006
+            self.is_read_only = True
+            raise
 
     def is_alive(self) -> bool:
-        """Check the socket, and after `IDLE` also send a query.
+        """Check the socket, and after `IDLE` or `LOOK` also send a query.
 
         A server sends nothing on an idle connection except that it ended, so checking the socket is
         enough. A proxy or firewall that dropped the connection answers only when something is sent.
@@ -63,13 +70,19 @@ class Connection(psycopg.Connection[Any]):
             return False
         if self._opened_at <= Connection.timed_out_at or self._readable.poll(0):
             return False
-        return idle < IDLE or self._answers()
+        return (idle < IDLE and now - self._looked_at < LOOK) or self.look()
 
-    def _answers(self) -> bool:
+    def look(self) -> bool:
+        """Ask whether the server is read-only. Return whether it answers.
+
+        A standby is read-only too. A primary may become read-only, or a standby primary, while the
+        connection lives.
+        """
         try:
-            self.execute("SELECT 1")
+            answer = self.execute("SHOW transaction_read_only").fetchone()
         except psycopg.Error:
             return False
+        self.is_read_only, self._looked_at = answer == ("on",), time.monotonic()
         return True
 
     def _give_up(self, error: DeadlineExceededError) -> None:

@@ -15,7 +15,7 @@ from django.db.backends.sqlite3 import base, features
 from authdemo.rows import Params, Rows, fetch_by_cursor, is_instrumented, read_rows
 
 
-@lru_cache(maxsize=16)  # the statements of standing.py
+@lru_cache(maxsize=16)  # the statements of api.standing
 def _named(sql: str, params: tuple[str, ...]) -> str:
     """Write placeholders such as `%(name)s` as SQLite's `:name`."""
     return sql % {name: f":{name}" for name in params}
@@ -64,6 +64,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def is_usable(self) -> bool:
         return self._opened == self._identity()
+
+    def is_read_only(self) -> bool:
+        """Tell whether nobody may write the file. Opens and reads it."""
+        self.fetch_rows("SELECT 1", {})
+        return not (self.is_in_memory_db() or os.access(self.settings_dict["NAME"], os.W_OK))
 
     def _identity(self) -> tuple[int, int] | None:
         """Return the identity of the file, or `None` if it is missing or in memory."""

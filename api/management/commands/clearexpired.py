@@ -7,11 +7,11 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from api.keys import LEEWAY
-from api.models import RetiredSecret, RevokedToken, SigningKey
+from api.models import RetiredSecret, RevokedToken, SigningKey, UsedAssertion
 
 
 class Command(BaseCommand):
-    help = "Deletes retired secrets, revoked tokens and signing keys that have expired."
+    help = "Deletes expired retired secrets, revoked tokens, used assertions and signing keys."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -23,6 +23,7 @@ class Command(BaseCommand):
         for expired in (
             RetiredSecret.objects.filter(expires_at__lte=then),
             RevokedToken.objects.filter(expires_at__lte=then),
+            UsedAssertion.objects.filter(expires_at__lte=then),
             SigningKey.objects.filter(verifies_until__lte=then),
         ):
             name = expired.model._meta.verbose_name_plural

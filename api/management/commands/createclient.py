@@ -1,4 +1,4 @@
-"""Create a client and print its credentials, once."""
+"""Create a client and print its credentials, once. With `--key` it has keys and no secret."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -7,8 +7,10 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from api import audit, resources
-from api.clients import create_client
+from api import audit, client_keys, resources
+from api.credentials import NO_SECRET, create_client
+from api.jose import UnusableKeyError
+from api.management.key_files import KEY_FILE, read_keys
 from api.management.output import print_credentials
 
 
@@ -16,10 +18,17 @@ class Command(BaseCommand):
     help = "Creates a client and prints its id and secret, once, as JSON."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("client_id", nargs="?", help="generated if not given")
+        parser.add_argument("client_id", nargs="?", help="generated if not given; may be a URL")
         parser.add_argument("--name", default="", help="name for people to read")
         parser.add_argument(
             "--scope", action="append", default=[], help="a scope of the client; repeat for several"
+        )
+        parser.add_argument(
+            "--key",
+            action="append",
+            default=[],
+            metavar="FILE",
+            help=f"{KEY_FILE}, instead of a secret; repeat for several",
         )
 
         parser.add_argument(
@@ -38,22 +47,30 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["client_id"] == "":
             raise CommandError("The client id is empty. Omit it to generate one.")
+        given = [key for file in options["key"] for key in read_keys(file)]
         try:
             with transaction.atomic():
                 client, secret = create_client(
-                    options["client_id"], name=options["name"], scopes=options["scope"]
+                    options["client_id"],
+                    name=options["name"],
+                    scopes=options["scope"],
+                    secret=NO_SECRET if given else None,
                 )
                 granted = [resources.find(one) for one in options["resource"]]
                 default = options["default_resource"]
                 resources.set_grants(
                     client, granted, None if default is None else resources.find(default)
                 )
+                added = client_keys.add(client, given)
+                proof = {"kids": [key.kid for key in added]} if given else {"client_secret": secret}
                 print_credentials(
                     self.stdout,
                     client_id=client.username,
-                    client_secret=secret,
+                    **proof,
                     scope=" ".join(sorted(options["scope"])),
                 )
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
+        except UnusableKeyError as error:
+            raise CommandError(str(error)) from error
         audit.record("client_created", client=client.username)

@@ -49,7 +49,10 @@ def _sqlite_lock(database: Any) -> Iterator[None]:
     try:
         path.touch(mode=0o600)
     except OSError as error:
-        raise CommandError(f"The database cannot be created: {error}") from error
+        raise CommandError(
+            f"The database {path} cannot be written ({error.strerror}). "
+            "Set DATABASE_URL to a place where it can."
+        ) from error
     directory = os.open(path.absolute().parent, os.O_RDONLY)  # SQLite itself locks the file
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)

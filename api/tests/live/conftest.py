@@ -1,7 +1,6 @@
 """A PostgreSQL server that tests may stop, with a service and a client in it."""
 
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +20,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
     postgresql.create()
     Server(tmp_path_factory.mktemp("migration"), postgresql.url()).manage("migrate", "-v0")
     yield postgresql
-    postgresql.stop(signal.SIGINT)
-    shutil.rmtree(postgresql.directory)
+    postgresql.remove()
 
 
 @pytest.fixture

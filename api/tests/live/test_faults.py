@@ -135,6 +135,7 @@ def test_read_only_database_serves_what_only_reads(server: Server, load: Load) -
                 time.sleep(0.5)
             assert load.statuses(*KINDS).keys() == {200}
             assert revoke(load, load.token) == 503
+            assert call(server, "/readyz").body == UNAVAILABLE
 
 
 def test_database_that_cannot_be_opened_is_found_when_it_can_be(server: Server, load: Load) -> None:
@@ -144,6 +145,64 @@ def test_database_that_cannot_be_opened_is_found_when_it_can_be(server: Server, 
             assert log_in(server, load.client_id, load.secret).body == UNAVAILABLE
             assert call(server, "/public").status == 200
         assert log_in(server, load.client_id, load.secret).status == 200
+
+
+REBUILD = """
+CREATE TABLE wider AS SELECT *, 'more' AS more FROM auth_user;
+DROP TABLE auth_user;
+ALTER TABLE wider RENAME TO auth_user;
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("ALTER TABLE auth_user ADD COLUMN more text;", id="new column"),
+        pytest.param(f"BEGIN;{REBUILD}COMMIT;", id="new table"),
+        pytest.param("VACUUM;", id="vacuum"),
+    ],
+)
+def test_database_that_is_altered_costs_no_answer(server: Server, load: Load, change: str) -> None:
+    with server.running(two_workers(server)), load.running():
+        eventually(lambda: server.log.count("Started worker-") == 2)
+        time.sleep(0.5)
+        with closing(sqlite3.connect(database(server), timeout=10)) as somebody:
+            somebody.executescript(change)
+        time.sleep(0.5)
+    assert load.statuses(*KINDS).keys() == {200}
+
+
+def test_database_that_is_replaced_is_used_at_once(server: Server, load: Load) -> None:
+    """As when a backup is restored."""
+    backup = server.directory / "backup"
+    with server.running(two_workers(server)), load.running():
+        with closing(sqlite3.connect(database(server))) as source:
+            source.execute("VACUUM INTO ?", [str(backup)])
+        with closing(sqlite3.connect(backup, isolation_level=None)) as copy:
+            copy.execute("UPDATE auth_user SET is_active = FALSE")
+        backup.rename(database(server))
+        eventually(lambda: visit(server, load.token).status == 401)
+        assert {visit(server, load.token).status for _ in range(20)} == {401}
+    assert load.statuses(*NEED_NONE).keys() == {200}
+    assert load.statuses(*NEED_DATABASE).keys() <= {200, 401}
+
+
+def test_database_without_a_write_ahead_log_works(server: Server, load: Load) -> None:
+    with closing(sqlite3.connect(database(server))) as somebody:
+        somebody.execute("PRAGMA journal_mode = DELETE")
+    with server.running():
+        token = log_in(server, load.client_id, load.secret).body["access_token"]
+        assert visit(server, token).status == 200
+        assert revoke(load, token) == 200
+        assert visit(server, token).status == 401
+
+
+def test_encoding_that_django_cannot_read_is_warned_of(tmp_path: Path) -> None:
+    server = Server(tmp_path, f"sqlite:///{tmp_path}/db.sqlite3")
+    with closing(sqlite3.connect(database(server))) as new:
+        new.executescript("PRAGMA encoding = 'UTF-16'; CREATE TABLE one (two)")
+    with pytest.raises(AssertionError, match=r"api\.W003"):
+        server.manage("check", "--database", "default", "--fail-level", "WARNING")
 
 
 # Processes

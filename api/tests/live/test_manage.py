@@ -1,14 +1,18 @@
 """The commands, run as their users run them: where one cannot go on it says why in one line."""
 
 import json
+import os
 import re
+import shutil
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
 from api.tests.support.curl import curl
-from api.tests.support.server import Server, free_port
+from api.tests.support.server import PROJECT, Server, free_port
 
 PASSWORD = "a password for the tests"
 NEEDS_A_DATABASE = [
@@ -139,6 +143,64 @@ def test_runserver_elsewhere_says_that_tokens_name_another_issuer(server: Server
         "Tokens name http://localhost:8000 as their issuer, not this server. "
         f"To change that, set PUBLIC_URL={server.url}.\n"
     ) in server.log
+
+
+# A machine that allows little
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[Server]:
+    """The project on a read-only file system, run by a user with no home, in the C locale."""
+    project, data = tmp_path / "project", tmp_path / "data"
+    ignored = shutil.ignore_patterns("__pycache__", "tests")
+    for name in ("api", "authdemo"):
+        shutil.copytree(PROJECT / name, project / name, ignore=ignored)
+    shutil.copy(PROJECT / "manage.py", project)
+    data.mkdir()
+    paths = [project, *project.rglob("*")]
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    # Without its capabilities, root may write no more than another user.
+    user = () if os.getuid() else ("setpriv", "--bounding-set=-all")
+    prefix = (*user, "sh", "-c", 'umask 077; exec "$@"', "sh")
+    server = Server(data, f"sqlite:///{data / 'db.sqlite3'}", project=project, prefix=prefix)
+    server.extra = {"HOME": "/nonexistent", "LANG": "C", "LC_ALL": "C"}
+    yield server
+    for path in paths:
+        path.chmod(0o755)
+
+
+def test_machine_that_allows_little_needs_two_variables(bare: Server) -> None:
+    bare.manage("migrate", "--verbosity", "0")
+    client = json.loads(bare.manage("createclient", "café", "--name", "中"))
+    assert stat.S_IMODE(database(bare).stat().st_mode) == 0o600
+    with bare.running():
+        assert log_in(bare, client["client_id"], client["client_secret"]) == 200
+        assert requests.get(f"{bare.url}/static/api/pages.css", timeout=10).status_code == 200
+    assert "Traceback" not in bare.log
+
+
+def test_machine_that_allows_little_is_told_which_variable_to_set(bare: Server) -> None:
+    path = bare.project / "db.sqlite3"
+    bare.database_url = f"sqlite:///{path}"
+    assert bare.run("migrate").stderr == (
+        f"CommandError: The database {path} cannot be written (Permission denied). "
+        "Set DATABASE_URL to a place where it can.\n"
+    )
+    bare.extra["SECRET_KEY"] = ""
+    assert bare.run("check").stderr == (
+        f"SECRET_KEY is not set, and {bare.project / '.secret_key'} cannot be used instead: "
+        "Permission denied.\n"
+    )
+
+
+def test_database_that_is_read_only_is_told_with_its_variable(bare: Server) -> None:
+    bare.manage("migrate", "--verbosity", "0")
+    database(bare).chmod(0o444)
+    assert bare.run("createclient", "foo").stderr == (
+        "OperationalError: attempt to write a readonly database; "
+        "set DATABASE_URL to one that can be written.\n"
+    )
 
 
 # Bad input

@@ -90,6 +90,11 @@ def encoded_user(service: Service, secret: str) -> list[str]:
     return ["--user", pair, "--data", "grant_type=client_credentials"]
 
 
+def any_user(service: Service, secret: str) -> list[str]:
+    """It sends the secret only once it has been challenged."""
+    return ["--anyauth", "--header", "Accept: text/html, */*;q=0.2", *user(service, secret)]
+
+
 def form(service: Service, secret: str) -> list[str]:
     pairs = {"client_id": service.client_id, "client_secret": secret}
     encoded = [("--data-urlencode", f"{name}={value}") for name, value in pairs.items()]
@@ -105,7 +110,7 @@ def chunked(service: Service, secret: str) -> list[str]:
     return ["--header", "Transfer-Encoding: chunked", *as_json(service, secret)]
 
 
-@pytest.mark.parametrize("present", [user, encoded_user, form, as_json, chunked])
+@pytest.mark.parametrize("present", [user, encoded_user, any_user, form, as_json, chunked])
 def test_curl(service: Service, present: Callable[..., list[str]]) -> None:
     status, body = curl(*present(service, service.secret), f"{service.url}/login")
     assert (status, body["token_type"], body["expires_in"]) == (200, "Bearer", LIFETIME)

@@ -10,25 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from api.hashers import generate_secret
 from api.tests.support.load import call, log_in
 from api.tests.support.needs import need
-from api.tests.support.server import GRANIAN, Server
+from api.tests.support.server import GRANIAN, PROJECT, Server
 from api.tests.support.services import Neighbour, children, eventually
 
-CONFIG = """
-global:
-  scrape_interval: 200ms
-  scrape_timeout: 200ms
-scrape_configs:
-  - job_name: authdemo
-    oauth2:
-      client_id: {client_id}
-      client_secret: {client_secret}
-      token_url: {url}/login
-    static_configs:
-      - targets: ["localhost:{port}"]
-"""
+DEPLOY = PROJECT / "deploy"
 
 
 @dataclass(kw_only=True)
@@ -49,6 +39,23 @@ class Prometheus(Neighbour):
         return float(found[0]["value"][1]) if found else None
 
 
+def write_config(
+    directory: Path, server: Server, *, client_id: str, client_secret: str, **_: str
+) -> None:
+    """Write the configuration of `deploy/` for this server, and for short tests."""
+    shutil.copy(DEPLOY / "alerts.yml", directory)
+    secret = directory / "authdemo.secret"
+    secret.write_text(client_secret)
+    config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
+    (job,) = config["scrape_configs"]
+    assert job["oauth2"].keys() == {"client_id", "client_secret_file", "token_url"}
+    job["oauth2"] |= {"client_id": client_id, "client_secret_file": str(secret)}
+    job["oauth2"] |= {"token_url": f"{server.url}/login"}
+    job |= {"scheme": "http", "scrape_interval": "200ms", "scrape_timeout": "200ms"}
+    job["static_configs"] = [{"targets": [f"localhost:{server.port}"]}]
+    (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
+
+
 def test_prometheus_logs_in_and_adds_up_what_two_workers_count(
     server: Server, tmp_path: Path
 ) -> None:
@@ -58,8 +65,7 @@ def test_prometheus_logs_in_and_adds_up_what_two_workers_count(
     server.extra = {"PROMETHEUS_MULTIPROC_DIR": str(figures)}
     scraper = json.loads(server.manage("createclient", "prometheus", "--scope", "metrics"))
     prometheus = Prometheus(directory=tmp_path)
-    config = CONFIG.format(**scraper, url=server.url, port=server.port)
-    (tmp_path / "prometheus.yml").write_text(config)
+    write_config(tmp_path, server, **scraper)
     calls = 'sum(authdemo_http_request_duration_seconds_count{route="/public"})'
     failures = 'sum(authdemo_authentications_total{outcome="failure"})'
     workers = (*GRANIAN, "--port", str(server.port), "--workers", "2", "--respawn-failed-workers")

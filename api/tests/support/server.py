@@ -45,6 +45,7 @@ class Server:
     port: int = field(default_factory=free_port)
     extra: dict[str, str] = field(default_factory=dict)
     project: Path = PROJECT
+    prefix: tuple[str, ...] = ()  # of each command, such as `env`
     path: str = ""  # of the public address
 
     @classmethod
@@ -68,7 +69,7 @@ class Server:
         own = {
             "PUBLIC_URL": self.url,
             "DATABASE_URL": self.database_url,
-            "SECRET_KEY": "a secret key for the servers that tests start, of 50 and more",
+            "SECRET_KEY": "a secret key for the servers that tests start of 50 and more",
         }
         return inherited | own | self.extra
 
@@ -77,7 +78,7 @@ class Server:
     ) -> subprocess.CompletedProcess[str]:
         """Run a management command, whatever comes of it."""
         return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [*self.prefix, sys.executable, "manage.py", *arguments],
             cwd=self.project,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -131,7 +132,7 @@ class Server:
         arguments = arguments or (*GRANIAN, "--port", str(self.port))
         with (self.directory / "server.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *arguments],
+                [*self.prefix, sys.executable, *arguments],
                 cwd=self.project,
                 env=self.environment,
                 stdout=log,
@@ -152,7 +153,7 @@ class Server:
         """Wait until the server answers."""
         live = urllib.request.Request(f"http://localhost:{self.port}/livez")
         live.add_header("X-Forwarded-Proto", "https")  # or a service for https redirects it
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert process.poll() is None, self.log
             try:
@@ -170,3 +171,8 @@ class Service:
     url: str
     client_id: str
     secret: str
+
+
+def serve(server: Server) -> tuple[str, ...]:
+    """Return the command of production, for `Server.running`."""
+    return ("manage.py", "serve", "--port", str(server.port))

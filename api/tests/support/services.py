@@ -19,6 +19,8 @@ import psycopg
 
 from api.tests.support.server import free_port
 
+PASSWORD = "p@ss w:/?#%é"
+
 
 def eventually(true: Callable[[], bool], seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
@@ -80,12 +82,35 @@ class Neighbour:
 
 @dataclass
 class Redis(Neighbour):
+    """A Redis server, with `options` for its command line."""
+
+    options: tuple[str, ...] = ()
+
     def command(self) -> list[str]:
-        return ["redis-server", "--port", str(self.port), "--save", "", "--bind", "127.0.0.1"]
+        usual = ("--port", str(self.port), "--save", "", "--bind", "127.0.0.1")
+        return ["redis-server", *usual, *self.options]
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+
+@dataclass
+class Sentinel(Neighbour):
+    """A Redis Sentinel that `monitors` the master with these options of its own."""
+
+    options: tuple[str, ...] = ()
+    directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="sentinel-")))
+
+    def command(self) -> list[str]:
+        config = self.directory / "sentinel.conf"  # it writes there what it learns
+        lines = (f"port {self.port}", "bind 127.0.0.1", f"dir {self.directory}", *self.options)
+        config.write_text("\n".join(lines))
+        return ["redis-server", str(config), "--sentinel"]
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.directory)
 
 
 def as_postgres() -> list[str]:
@@ -99,7 +124,7 @@ def as_postgres() -> list[str]:
 class PostgreSQL(Neighbour):
     """A PostgreSQL server of its own, in a directory that its own user can reach.
 
-    The user `guarded` needs a password, others none.
+    The user `guarded` needs a password, others none. It listens on a socket in `directory` too.
     """
 
     directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="postgresql-")))
@@ -112,7 +137,7 @@ class PostgreSQL(Neighbour):
 
     def command(self) -> list[str]:
         options = {"port": self.port, "listen_addresses": "127.0.0.1", "max_connections": 40}
-        options |= {"unix_socket_directories": "", "fsync": "off"}
+        options |= {"unix_socket_directories": self.directory, "fsync": "off"}
         return self._run("postgres", *(f"-c{name}={value}" for name, value in options.items()))
 
     def _run(self, program: str, *arguments: str) -> list[str]:
@@ -120,19 +145,46 @@ class PostgreSQL(Neighbour):
         return [*as_postgres(), binary, "-D", str(self.directory / "data"), *arguments]
 
     def create(self) -> None:
-        if os.getuid() == 0:
-            shutil.chown(self.directory, "postgres")
+        self.own(self.directory)
         initdb = self._run("initdb", "--auth=trust", "--username=root", "--no-sync")
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL)
         access = self.directory / "data" / "pg_hba.conf"
         access.write_text(f"host all guarded 127.0.0.1/32 scram-sha-256\n{access.read_text()}")
         self.start()
-        self.execute("CREATE ROLE guarded LOGIN PASSWORD 'the right one'", database="postgres")
+        guarded = f"CREATE ROLE guarded SUPERUSER LOGIN PASSWORD '{PASSWORD}'"
+        self.execute(guarded, database="postgres")
         self.execute("CREATE DATABASE authdemo", database="postgres")
+
+    def own(self, path: Path) -> None:
+        """Give a path to the user as whom PostgreSQL runs."""
+        if os.getuid() == 0:
+            shutil.chown(path, "postgres")
 
     def start(self) -> None:
         super().start()
         eventually(self._answers, 20)
+
+    def standby(self) -> "PostgreSQL":
+        """Start a server that repeats what this one writes, until it is promoted."""
+        other = PostgreSQL()
+        other.own(other.directory)
+        source = ("--dbname", self.url(database="postgres"), "--write-recovery-conf", "--no-sync")
+        copy = other._run("pg_basebackup", *source, "--checkpoint=fast")
+        subprocess.run(copy, check=True, stdout=subprocess.DEVNULL)
+        other.start()
+        return other
+
+    def promote(self) -> None:
+        self.execute("SELECT pg_promote()")  # waits until it is done
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting of the server while it runs, also for connections that are open."""
+        self.execute(f"ALTER SYSTEM SET {name} = {value}")
+        self.execute("SELECT pg_reload_conf()")
+
+    def remove(self) -> None:
+        self.stop(signal.SIGINT)
+        shutil.rmtree(self.directory)
 
     def execute(self, sql: str, *, database: str = "authdemo") -> None:
         with self.connect(database) as connection:

@@ -1,0 +1,121 @@
+"""Give clients keys of their own, and check the assertions they sign (RFC 7523 §2.2)."""
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from api import jose, keys, usage
+from api.assertions import LEEWAY, Assertion, find_signer
+from api.credentials import BadCredentialsError, Login
+from api.jose import UnusableKeyError
+from api.models import Client, ClientKey, UsedAssertion
+from api.public_keys import GivenKey
+from api.standing import look_up_for_assertion
+
+METHOD = "private_key_jwt"  # its name in RFC 7591
+KIND = "key"  # of credential, in tokens
+MAX_KEYS = 20  # of one client
+MAX_NAME_LENGTH = 150
+DELETES = ("A", "B")  # one in 32 logins, by the first of 64 letters, deletes expired rows:
+DELETED_AT_ONCE = 64  # twice as many as are made meanwhile
+MAX_AHEAD = 5 * 60  # seconds that `exp` may be ahead
+TYPES = {"", "JWT", "client-authentication+jwt"}
+
+
+def add(
+    client: Client,
+    given: Sequence[GivenKey],
+    *,
+    name: str = "",
+    expires_at: datetime | None = None,
+) -> list[ClientKey]:
+    """Give a client these keys. Raises `UnusableKeyError`.
+
+    A key ends with its certificate, or at `expires_at` if that is earlier.
+    """
+    if expires_at and expires_at <= timezone.now():
+        raise UnusableKeyError("The key would have expired already.")
+    with transaction.atomic():
+        list(User.objects.select_for_update().filter(pk=client.pk).values_list("pk"))
+        held = set(ClientKey.objects.filter(client_id=client.pk).values_list("kid", flat=True))
+        if held & {one.key.kid for one in given}:
+            raise UnusableKeyError("The client has this key already. Remove it there first.")
+        rows = {one.key.kid: _row(client, one, name, expires_at) for one in given}
+        if len(held) + len(rows) > MAX_KEYS:
+            raise UnusableKeyError(f"A client has at most {MAX_KEYS} keys. Remove some first.")
+        for row in rows.values():
+            row.save(force_insert=True)
+    return list(rows.values())
+
+
+def _row(client: Client, one: GivenKey, name: str, expires_at: datetime | None) -> ClientKey:
+    own_kid = one.key.jwk.get("kid", "")
+    return ClientKey(
+        client_id=client.pk,
+        kid=one.key.kid,
+        jwk_kid=own_kid,
+        jwk=dict(one.key.jwk),
+        name=(name or own_kid)[:MAX_NAME_LENGTH],
+        expires_at=min(filter(None, (one.expires_at, expires_at)), default=None),
+    )
+
+
+def check(
+    assertion: Assertion, *, client_id: str | None, audiences: Collection[str], address: str
+) -> Login:
+    """Check an assertion that the client `sub` has signed. Raises `BadCredentialsError`.
+
+    `client_id` is the client that the caller names beside it, if any. Call this inside
+    `throttling.guard.guard`: it counts no failures. What does not depend on the client is checked
+    first. After that, unknown clients take as long as known ones.
+    """
+    if assertion.typ not in TYPES:
+        raise BadCredentialsError("assertion: another typ")
+    subject, jti = assertion.text("sub"), assertion.text("jti")
+    if assertion.text("iss") != subject:
+        raise BadCredentialsError("assertion: iss is not sub")
+    if client_id not in {None, subject}:
+        raise BadCredentialsError("assertion: client_id is not sub")
+    assertion.check_audience(audiences)
+    expires_at = assertion.check_times(max_ahead=MAX_AHEAD)
+    client, held = look_up_for_assertion(subject, kid=assertion.kid)
+    public_keys = [jose.from_jwk(json.loads(key.jwk)) for key in held]
+    signer = find_signer(assertion, public_keys)
+    if not client.pk:
+        raise BadCredentialsError("unknown client")
+    if signer is None:
+        raise BadCredentialsError("assertion: wrong signature" if held else "assertion: no key")
+    if not client.is_active:
+        raise BadCredentialsError("inactive client")
+    if not client.is_client:
+        raise BadCredentialsError("staff, not a client")
+    _use(client.pk, jti, until=expires_at + LEEWAY)
+    key = held[public_keys.index(signer)]
+    usage.mark_key(client, key)
+    return Login(client, address, credential=f"{KIND}:{key.pk}")
+
+
+def _use(client_pk: int, jti: str, *, until: float) -> None:
+    """Record that a client has used an assertion. Raises `BadCredentialsError` the second time.
+
+    The database lets only one of several processes insert the row, and keeps it over a restart.
+    """
+    digest = jose.encode(hashlib.sha256(f"{client_pk} {jti}".encode()).digest())
+    try:
+        with transaction.atomic():
+            UsedAssertion.objects.create(
+                digest=digest, expires_at=datetime.fromtimestamp(until, UTC)
+            )
+    except IntegrityError:
+        raise BadCredentialsError("assertion: used before") from None
+    if digest.startswith(DELETES):
+        then = timezone.now() - keys.LEEWAY  # by then expired on machines with a slow clock too
+        usage.unless_busy(
+            lambda: UsedAssertion.objects.delete_some_expired(then, DELETED_AT_ONCE),
+            "Expired assertions could not be deleted.",
+        )

@@ -1,0 +1,62 @@
+"""Error responses outside DRF: for an unknown path or host, a missing CSRF token, an exception.
+
+Django's URL configuration and settings name these functions.
+"""
+
+import re
+import sys
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template import loader
+from django.urls import Resolver404, get_script_prefix, resolve
+
+from api.exceptions import (
+    APIError,
+    CSRFFailed,
+    InvalidRequest,
+    NotFound,
+    ServerError,
+    body,
+    translate,
+)
+from api.negotiation import is_of_a_program
+
+
+def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Refuse a request with the error that the exception stands for."""
+    if isinstance(exception, Resolver404) and (path := _right_path(request.path_info)):
+        return _plain(request, NotFound(f"There is nothing at this path; use {path} instead."))
+    return _plain(request, translate(exception) or InvalidRequest())
+
+
+def csrf_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return _plain(request, CSRFFailed())
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Make the response to an exception outside DRF: 503 if the database is down, else 500."""
+    error = sys.exc_info()[1]
+    translated = translate(error) if isinstance(error, Exception) else None
+    return _plain(request, translated or ServerError())
+
+
+def _right_path(path: str) -> str | None:
+    """Return the path of the endpoint that only superfluous slashes keep a request from.
+
+    It comes from `urls.py`: an error never repeats what a caller sent.
+    """
+    try:
+        match = resolve("/" + "/".join(filter(None, path.split("/"))))
+    except Resolver404:
+        return None
+    if not hasattr(match.func, "cls"):  # no view of the API
+        return None
+    return get_script_prefix() + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", match.route)
+
+
+def _plain(request: HttpRequest, error: APIError) -> HttpResponse:
+    """Respond without DRF: with a page to a browser, with JSON to a program."""
+    if "text/html" in request.headers.get("Accept", "") and not is_of_a_program(request):
+        page = loader.render_to_string("api/error_page.html", {"error": body(error)})
+        return HttpResponse(page, status=error.status_code, headers=error.headers)
+    return JsonResponse(body(error), status=error.status_code, headers=error.headers)
