@@ -17,7 +17,13 @@ WITH_PUBLIC_KEYS = {
         "Django REST Framework",
         "In settings.py, after pip install 'djangorestframework-simplejwt[crypto]'.",
     ),
-    "rabbitmq": ("RabbitMQ", "In rabbitmq.conf, with the plugin rabbitmq_auth_backend_oauth2."),
+    "rabbitmq": (
+        "RabbitMQ",
+        (
+            "In rabbitmq.conf, with rabbitmq_auth_backend_oauth2 enabled, over https. A scope is "
+            "the audience with .configure:*/*, .write:*/* or .read:*/* behind it."
+        ),
+    ),
 }
 OF_WEB_ADDRESSES = {"fastmcp": ("FastMCP", "For an MCP server, after pip install fastmcp.")}
 WITH_INTROSPECTION = {
