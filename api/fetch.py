@@ -21,8 +21,8 @@ from django.conf import settings
 DEADLINE = 3.0  # seconds
 MAX_BYTES = 256 * 1024
 TOO_SLOW = f"The server took longer than {DEADLINE:.0f} s."
-# All public IPv6 addresses are in the first. Others can stand for private IPv4 addresses, and so can
-# those in the second (RFC 4291 §2.4 and §2.5.5, RFC 6052 §2.1, RFC 3056 §2).
+# All public IPv6 addresses are in the first. Others can stand for private IPv4 addresses, and so
+# can those in the second (RFC 4291 §2.4 and §2.5.5, RFC 6052 §2.1, RFC 3056 §2).
 _UNICAST, _6TO4 = map(ipaddress.ip_network, ("2000::/3", "2002::/16"))
 _URL = re.compile(r"[!-~]+")
 _HEADERS = (
