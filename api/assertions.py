@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -111,31 +111,49 @@ def parse(text: str) -> Assertion:
 def find_signer(assertion: Assertion, keys: Iterable[PublicKey]) -> PublicKey | None:
     """Return the key that signed, or `None`.
 
-    A refusal takes as many verifications whether or not there are such keys, so its time does not
-    tell whether the client exists: dummy keys stand in for those missing.
+    A refusal takes as many verifications, and with RSA keys of the same size, whether or not there
+    are such keys. So its time does not tell whether the client exists: dummy keys stand in for
+    those missing.
     """
-    fitting = [key for key in keys if assertion.algorithm in key.algorithms][:TRIES]
+    fitting = [key for key in keys if _fits(assertion, key)][:TRIES]
     signer = next((key for key in fitting if _verify(assertion, key)), None)
     if signer is None:
         for _ in range((1 if assertion.kid else TRIES) - len(fitting)):
-            _verify(assertion, _dummy_key(assertion.algorithm))
+            _verify(assertion, _dummy_for(assertion))
     return signer
+
+
+def _fits(assertion: Assertion, key: PublicKey) -> bool:
+    """Tell whether a key can have signed. An RSA signature is as long as its key."""
+    if assertion.algorithm not in key.algorithms:
+        return False
+    length = len(assertion.signature)
+    return not isinstance(key.loaded, rsa.RSAPublicKey) or (key.loaded.key_size + 7) // 8 == length
 
 
 def _verify(assertion: Assertion, key: PublicKey) -> bool:
     return key.has_signed(assertion.signed, assertion.signature, assertion.algorithm)
 
 
+def _dummy_for(assertion: Assertion) -> PublicKey:
+    if assertion.algorithm[:2] in {"RS", "PS"}:
+        bits = 8 * len(assertion.signature)
+        return _dummy_rsa_key(bits if bits in jose.RSA_BITS else jose.RSA_BITS[0])
+    return _dummy_key(assertion.algorithm)
+
+
+@lru_cache(maxsize=64)
+def _dummy_rsa_key(bits: int) -> PublicKey:
+    modulus = (1 << bits) - 1  # as slow as any, and made at once
+    return jose.from_object(rsa.RSAPublicNumbers(65537, modulus).public_key())
+
+
 @cache
 def _dummy_key(algorithm: str) -> PublicKey:
-    match algorithm[:2]:
-        case "ES":
-            curve = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
-            return jose.from_object(ec.generate_private_key(curve[algorithm]).public_key())
-        case "Ed":
-            return jose.from_object(ed25519.Ed25519PrivateKey.generate().public_key())
-    modulus = (1 << jose.RSA_BITS[0]) - 1  # as slow as any, and made at once
-    return jose.from_object(rsa.RSAPublicNumbers(65537, modulus).public_key())
+    if algorithm.startswith("Ed"):
+        return jose.from_object(ed25519.Ed25519PrivateKey.generate().public_key())
+    curve = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
+    return jose.from_object(ec.generate_private_key(curve[algorithm]).public_key())
 
 
 def _json_object(encoded: str) -> dict[str, Any]:

@@ -2,26 +2,27 @@
 
 import hashlib
 import json
+import secrets
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from api import jose, keys, usage
+from api import jose, keys, public_keys, usage
 from api.assertions import LEEWAY, Assertion, find_signer
 from api.credentials import BadCredentialsError, Login
-from api.jose import UnusableKeyError
+from api.jose import PublicKey, UnusableKeyError
 from api.models import Client, ClientKey, UsedAssertion
 from api.public_keys import GivenKey
 from api.standing import look_up_for_assertion
 
 METHOD = "private_key_jwt"  # its name in RFC 7591
 KIND = "key"  # of credential, in tokens
-MAX_KEYS = 20  # of one client
 MAX_NAME_LENGTH = 150
-DELETES = ("A", "B")  # one in 32 logins, by the first of 64 letters, deletes expired rows:
+DELETED_EVERY = 32  # logins, on average, expired rows are deleted. Clients must not decide when:
 DELETED_AT_ONCE = 64  # twice as many as are made meanwhile
 MAX_AHEAD = 5 * 60  # seconds that `exp` may be ahead
 TYPES = {"", "JWT", "client-authentication+jwt"}
@@ -46,8 +47,7 @@ def add(
         if held & {one.key.kid for one in given}:
             raise UnusableKeyError("The client has this key already. Remove it there first.")
         rows = {one.key.kid: _row(client, one, name, expires_at) for one in given}
-        if len(held) + len(rows) > MAX_KEYS:
-            raise UnusableKeyError(f"A client has at most {MAX_KEYS} keys. Remove some first.")
+        public_keys.check_number(len(held) + len(rows))
         for row in rows.values():
             row.save(force_insert=True)
     return list(rows.values())
@@ -84,8 +84,8 @@ def check(
     assertion.check_audience(audiences)
     expires_at = assertion.check_times(max_ahead=MAX_AHEAD)
     client, held = look_up_for_assertion(subject, kid=assertion.kid)
-    public_keys = [jose.from_jwk(json.loads(key.jwk)) for key in held]
-    signer = find_signer(assertion, public_keys)
+    loaded = [_load(key.jwk) for key in held]
+    signer = find_signer(assertion, loaded)
     if not client.pk:
         raise BadCredentialsError("unknown client")
     if signer is None:
@@ -95,9 +95,15 @@ def check(
     if not client.is_client:
         raise BadCredentialsError("staff, not a client")
     _use(client.pk, jti, until=expires_at + LEEWAY)
-    key = held[public_keys.index(signer)]
+    key = held[loaded.index(signer)]
     usage.mark_key(client, key)
     return Login(client, address, credential=f"{KIND}:{key.pk}")
+
+
+@lru_cache(maxsize=1024)
+def _load(jwk: str) -> PublicKey:
+    """Load a stored key. It is kept, or the time of a refusal would show how many a client has."""
+    return jose.from_jwk(json.loads(jwk))
 
 
 def _use(client_pk: int, jti: str, *, until: float) -> None:
@@ -113,7 +119,7 @@ def _use(client_pk: int, jti: str, *, until: float) -> None:
             )
     except IntegrityError:
         raise BadCredentialsError("assertion: used before") from None
-    if digest.startswith(DELETES):
+    if not secrets.randbelow(DELETED_EVERY):
         then = timezone.now() - keys.LEEWAY  # by then expired on machines with a slow clock too
         usage.unless_busy(
             lambda: UsedAssertion.objects.delete_some_expired(then, DELETED_AT_ONCE),

@@ -21,8 +21,9 @@ from django.conf import settings
 DEADLINE = 3.0  # seconds
 MAX_BYTES = 256 * 1024
 TOO_SLOW = f"The server took longer than {DEADLINE:.0f} s."
-# Each of these stands for an IPv4 address, which may be a private one (RFC 6052 §2.1, RFC 3056 §2).
-_TRANSLATED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "2002::/16")))
+# All public IPv6 addresses are in the first. Others can stand for private IPv4 addresses, and so
+# can those in the second (RFC 4291 §2.4 and §2.5.5, RFC 6052 §2.1, RFC 3056 §2).
+_UNICAST, _6TO4 = map(ipaddress.ip_network, ("2000::/3", "2002::/16"))
 _URL = re.compile(r"[!-~]+")
 _HEADERS = (
     ("Accept", "application/json"),
@@ -184,8 +185,9 @@ def _is_allowed(address: str) -> bool:
     ip = ipaddress.ip_address(address)
     if settings.IS_LOCAL and ip.is_loopback:
         return True
-    is_translated = any(ip in network for network in _TRANSLATED)
-    return ip.is_global and not ip.is_multicast and not is_translated
+    if ip.version == 6 and (ip not in _UNICAST or ip in _6TO4):
+        return False
+    return ip.is_global and not ip.is_multicast
 
 
 def _is_loopback(host: str) -> bool:

@@ -15,6 +15,7 @@ from api import jose
 from api.jose import PrivateKeyError, PublicKey, UnusableKeyError
 
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+MAX_KEYS = 20  # of one client
 MALFORMED = "Give a public key or a certificate in PEM, a JWK, or a JWK Set."
 
 
@@ -41,11 +42,18 @@ def read(text: str) -> list[GivenKey]:
     return [GivenKey(jose.from_jwk(given))]
 
 
+def check_number(number: int) -> None:
+    """Refuse more keys than a client may have. Raises `UnusableKeyError`."""
+    if number > MAX_KEYS:
+        raise UnusableKeyError(f"A client has at most {MAX_KEYS} keys. Remove some first.")
+
+
 def read_set(jwks: Any) -> list[GivenKey]:
     """Read a JWK Set, without its keys for encryption (RFC 7517 §5). Raises `UnusableKeyError`."""
     members = jwks.get("keys") if isinstance(jwks, dict) else None
     if not isinstance(members, list) or not all(isinstance(jwk, dict) for jwk in members):
         raise UnusableKeyError("A JWK Set is an object whose `keys` is a list of JWKs.")
+    check_number(len(members))  # before any is loaded: 64 KiB hold 700 keys
     if any(jwk.keys() & jose.SECRET_MEMBERS for jwk in members):
         raise PrivateKeyError
     found = [GivenKey(jose.from_jwk(jwk)) for jwk in members if jwk.get("use") != "enc"]

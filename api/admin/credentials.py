@@ -141,14 +141,18 @@ class CredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         what = f"key {key}" if key else name.replace("-", " ")
         if request.method != "POST":
             return self._render(request, "remove", client, f"Remove {what}", {"what": what})
-        with transaction.atomic():
-            if key:
-                key.delete()
-            elif name == SECRET:
-                clients.remove_secret(client)
-            else:
-                clients.end_previous_secret(client)
-            self.log_change(request, client, f"Removed {what}.")
+        try:
+            with transaction.atomic():
+                if key:
+                    key.delete()
+                elif name == SECRET:
+                    clients.remove_secret(client)
+                else:
+                    clients.end_previous_secret(client)
+                self.log_change(request, client, f"Removed {what}.")
+        except clients.SecretChangedError as error:
+            messages.error(request, f"{error} It was not removed.")
+            return redirect("admin:api_client_remove", object_id, name)
         event = "key_removed" if key else "secret_removed"
         record_change(request, event, client=client.username, **({"kid": name} if key else {}))
         messages.success(request, f"The {what} is removed, and its tokens have ended.")

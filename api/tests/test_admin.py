@@ -749,6 +749,24 @@ def test_secrets_are_removed(
     assert [row[0] for row in credentials_of(admin, client_row)] == ["Secret"]
 
 
+def test_secret_that_is_changed_meanwhile_is_not_removed(
+    admin: Browser, http: APIClient, client_row: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine = clients.remove_secret
+
+    def remove_late(client: Client) -> None:
+        clients.rotate_secret(Client.objects.get(pk=client.pk))
+        genuine(client)
+
+    monkeypatch.setattr(clients, "remove_secret", remove_late)
+    response = admin.post(page_of(client_row, "remove/secret"), follow=True)
+    assert response.redirect_chain == [(page_of(client_row, "remove/secret"), 302)]
+    assert [str(message) for message in response.context["messages"]] == [
+        "The secret of reporting has just been changed. It was not removed."
+    ]
+    assert LogEntry.objects.count() == 0
+
+
 def test_only_method_is_chosen_on_the_page(admin: Browser, client_row: Client) -> None:
     form = {"first_name": "R", "is_active": "on", "auth_method": "private_key_jwt"}
     admin.post(page_of(client_row), form)

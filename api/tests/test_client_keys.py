@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from cryptography.hazmat.primitives.asymmetric import rsa
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -82,7 +84,7 @@ def test_client_logs_in_with_its_key_and_one_query_before_the_assertion_is_recor
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(client_keys, "DELETES", ())
+    monkeypatch.setattr(client_keys, "DELETED_EVERY", sys.maxsize)
     assert log_in(http, pair.sign(claims_of("signer")))  # the process loads its signing keys
     assertion = pair.sign(claims_of("signer"), {"kid": pair.kid, "typ": "JWT"})
     ClientKey.objects.update(last_used_at=timezone.now())
@@ -431,6 +433,38 @@ def test_refusal_verifies_as_often_for_an_unknown_client(
         assert verified == [wrong.algorithm] * (1 if kid else TRIES)
 
 
+@pytest.mark.parametrize("size", [2048, 3072])
+def test_refusal_verifies_with_as_large_keys_for_an_unknown_client(
+    http: APIClient, client: Client, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bits in (2048, 3072):
+        add_key(client, KeyPair(rsa.generate_private_key(65537, bits), "RS256"))
+    sizes: list[int] = []
+    genuine = jose.PublicKey.has_signed
+
+    def note(self: jose.PublicKey, message: bytes, signature: bytes, algorithm: str) -> bool:
+        assert isinstance(self.loaded, rsa.RSAPublicKey)
+        sizes.append(self.loaded.key_size)
+        return genuine(self, message, signature, algorithm)
+
+    monkeypatch.setattr(jose.PublicKey, "has_signed", note)
+    wrong = KeyPair(rsa.generate_private_key(65537, size), "RS256")
+    for client_id in ("signer", "nobody"):
+        sizes.clear()
+        assert log_in(http, wrong.sign(claims_of(client_id))) is None
+        assert sizes == [size] * TRIES
+
+
+def test_keys_are_not_loaded_anew_for_each_refusal(
+    http: APIClient, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_key(client, KeyPair.generate())
+    wrong = KeyPair.generate()
+    assert log_in(http, wrong.sign(claims_of("signer"))) is None
+    monkeypatch.delattr(jose, "from_jwk")
+    assert log_in(http, wrong.sign(claims_of("signer"))) is None
+
+
 # Once
 
 
@@ -458,7 +492,7 @@ def test_records_of_used_assertions_are_deleted_when_they_have_expired(
     for number, age in enumerate((9, 11, 12, 13)):
         UsedAssertion.objects.create(digest=str(number), expires_at=now - timedelta(seconds=age))
     monkeypatch.setattr(client_keys, "DELETED_AT_ONCE", 2)
-    monkeypatch.setattr(client_keys, "DELETES", ("",))
+    monkeypatch.setattr(client_keys, "DELETED_EVERY", 1)
     with time_machine.travel(now, tick=False):
         for kept in ({"0", "1"}, {"0"}, {"0"}):  # the first may still count on a slow clock
             assert log_in(http, pair.sign(claims_of("signer")))

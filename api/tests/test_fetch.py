@@ -162,6 +162,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         *("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1", "169.254.169.254"),
         *("0.0.0.0", "224.0.0.1", "::1", "fe80::1", "fd00::1", "ff02::1"),  # noqa: S104
         *("::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "fe80::1%lo"),
+        *("::ffff:100.100.100.200", "::ffff:0:a00:1", "::a00:1", "64:ff9b:1::a00:1", "fec0::1"),
     ],
 )
 def test_an_address_that_is_not_public_is_refused(
@@ -176,6 +177,7 @@ def test_a_name_is_resolved_once_so_it_cannot_change_after_the_check(
     resolve: Callable[..., list[str]], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.IS_LOCAL = False
+    public = ["8.8.8.8", "2606:4700::1111"]
     connected: list[Any] = []
 
     def connect(address: Any, *_: Any, **__: Any) -> socket.socket:
@@ -183,9 +185,9 @@ def test_a_name_is_resolved_once_so_it_cannot_change_after_the_check(
         raise ConnectionRefusedError
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    lookups = resolve(["127.0.0.1", "192.0.2.255", "203.0.113.7", "8.8.8.8"], ["127.0.0.1"])
+    lookups = resolve(["127.0.0.1", "192.0.2.255", "203.0.113.7", *public], ["127.0.0.1"])
     assert outcome("https://issuer.example/") == "The server cannot be reached."
-    assert (lookups, connected) == (["issuer.example"], [("8.8.8.8", 443)])
+    assert (lookups, connected) == (["issuer.example"], [(one, 443) for one in public])
 
 
 def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

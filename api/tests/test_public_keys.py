@@ -242,10 +242,19 @@ def test_client_has_each_key_once_and_not_too_many(monkeypatch: pytest.MonkeyPat
     with pytest.raises(jose.UnusableKeyError, match="has this key already"):
         client_keys.add(client, given[:1])
     client_keys.add(create_client("other")[0], given)
-    monkeypatch.setattr(client_keys, "MAX_KEYS", 3)
+    monkeypatch.setattr(public_keys, "MAX_KEYS", 3)
     with pytest.raises(jose.UnusableKeyError, match="at most 3 keys"):
         client_keys.add(client, public_keys.read(KeyPair.generate().public_pem))
     assert ClientKey.objects.filter(client=client).count() == 3
+
+
+def test_a_set_of_too_many_keys_is_refused_before_any_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jwks = {"keys": [KeyPair.generate().jwk] * (public_keys.MAX_KEYS + 1)}
+    monkeypatch.delattr(jose, "from_jwk")
+    with pytest.raises(jose.UnusableKeyError, match="at most 20 keys"):
+        public_keys.read_set(jwks)
 
 
 # On the command line
@@ -389,8 +398,8 @@ NEEDS_KEYS = "With private_key_jwt, send jwks; jwks_uri is not supported."
         ({"jwks": {"keys": [KeyPair.generate().private_jwk]}}, PRIVATE),
         ({"jwks": {"keys": [KeyPair.generate().jwk] * 1 + [{}]}}, jose.UNSUPPORTED),
         (
-            {"jwks": {"keys": [KeyPair.generate().jwk for _ in range(client_keys.MAX_KEYS + 1)]}},
-            f"A client has at most {client_keys.MAX_KEYS} keys. Remove some first.",
+            {"jwks": {"keys": [KeyPair.generate().jwk for _ in range(public_keys.MAX_KEYS + 1)]}},
+            f"A client has at most {public_keys.MAX_KEYS} keys. Remove some first.",
         ),
     ],
     ids=["none", "null", "uri", "empty", "list", "private", "one unusable", "many"],

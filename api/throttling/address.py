@@ -10,11 +10,11 @@ from django.http import HttpRequest
 
 # Some proxies add the port of their caller, and brackets, quotes or spaces.
 ENTRY = re.compile(
-    r"""\s*"?(?:
+    r""""?(?:
         \[(?P<bracketed>[^\]]*)\](?::\d{1,5})?
         | (?P<ipv4>[\d.]+):\d{1,5}
         | (?P<plain>[^"\s]*)
-    )"?\s*""",
+    )"?""",
     re.VERBOSE | re.ASCII,
 )
 logger = logging.getLogger("api.throttling")
@@ -75,7 +75,7 @@ def _forwarded(header: str, peer: str) -> str:
     entry that the caller invented could move to the n-th place.
     """
     try:
-        entry = ENTRY.fullmatch(header.split(",")[-settings.TRUSTED_PROXIES])
+        entry = ENTRY.fullmatch(header.split(",")[-settings.TRUSTED_PROXIES].strip(" \t"))
         return _canonical(entry[entry.lastgroup or 0] if entry else "")
     except (IndexError, ValueError):
         logger.warning(
