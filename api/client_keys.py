@@ -21,8 +21,8 @@ METHOD = "private_key_jwt"  # its name in RFC 7591
 KIND = "key"  # of credential, in tokens
 MAX_KEYS = 20  # of one client
 MAX_NAME_LENGTH = 150
-DELETES = ("A", "B")  # one in 32 logins, by the first of 64 letters, deletes expired rows:
-DELETED_AT_ONCE = 64  # twice as many as are made meanwhile
+# A login whose digest begins so, one in 32, deletes expired rows: twice as many as 32 logins add.
+DELETES, DELETED_AT_ONCE = ("A", "B"), 64
 MAX_AHEAD = 5 * 60  # seconds that `exp` may be ahead
 TYPES = {"", "JWT", "client-authentication+jwt"}
 
@@ -75,7 +75,7 @@ def check(
     first. After that, unknown clients take as long as known ones.
     """
     if assertion.typ not in TYPES:
-        raise BadCredentialsError("assertion: another typ")
+        raise BadCredentialsError("assertion: wrong typ")
     subject, jti = assertion.text("sub"), assertion.text("jti")
     if assertion.text("iss") != subject:
         raise BadCredentialsError("assertion: iss is not sub")
@@ -114,7 +114,7 @@ def _use(client_pk: int, jti: str, *, until: float) -> None:
     except IntegrityError:
         raise BadCredentialsError("assertion: used before") from None
     if digest.startswith(DELETES):
-        then = timezone.now() - keys.LEEWAY  # by then expired on machines with a slow clock too
+        then = timezone.now() - keys.LEEWAY  # so expired on machines with a slow clock too
         usage.unless_busy(
             lambda: UsedAssertion.objects.delete_some_expired(then, DELETED_AT_ONCE),
             "Expired assertions could not be deleted.",
