@@ -19,7 +19,7 @@ from api import jose
 from api.credentials import BadCredentialsError
 from api.jose import PublicKey
 
-MAX_LENGTH = 16 * 1024  # characters; those of platforms with many claims have some thousand
+MAX_LENGTH = 16 * 1024  # characters; platforms' tokens with many claims have a few thousand
 MAX_TEXT = 1024  # characters of a claim that we read
 LEEWAY = 30  # seconds that the clock of the signer may differ from ours
 TRIES = 4  # keys that are tried if an assertion names none
@@ -59,7 +59,7 @@ class Assertion:
         if isinstance(audience, list) and len(audience) == 1:
             audience = audience[0]
         if not isinstance(audience, str) or audience not in accepted:
-            raise BadCredentialsError("assertion: another or several aud")
+            raise BadCredentialsError("assertion: wrong aud, or several")
 
     def check_times(self, *, max_ahead: int) -> float:
         """Check `exp`, `nbf` and `iat`, and return `exp`. Raises `BadCredentialsError`.
@@ -111,9 +111,8 @@ def parse(text: str) -> Assertion:
 def find_signer(assertion: Assertion, keys: Iterable[PublicKey]) -> PublicKey | None:
     """Return the key that signed, or `None`.
 
-    A refusal takes as many verifications, and with RSA keys of the same size, whether or not there
-    are such keys. So its time does not tell whether the client exists: dummy keys stand in for
-    those missing.
+    Dummy keys stand in for missing ones, so every refusal takes as many verifications, and with RSA
+    keys of the same size. Its time does not tell whether the client exists.
     """
     fitting = [key for key in keys if _fits(assertion, key)][:TRIES]
     signer = next((key for key in fitting if _verify(assertion, key)), None)

@@ -35,7 +35,7 @@ class BearerAuthentication(BaseAuthentication):
 
     The cookie counts only if there is no Authorization header. With the cookie, an unsafe method
     also needs Django's CSRF token, because other sites can make a browser send its cookies.
-    An empty header counts as a bad token: granian hands one over that is not ASCII as empty.
+    An empty header counts as a bad token: granian empties a header that is not ASCII.
     """
 
     def authenticate(self, request: Request) -> tuple[ClientUser, tokens.AccessToken] | None:

@@ -38,9 +38,9 @@ def refuse_other_sites(
 
 
 def _is_from_another_site(request: HttpRequest) -> bool:
-    """Tell whether a page sent a request that is neither ours nor one of `CORS_ORIGINS`.
+    """Tell whether a page sent the request that is neither ours nor one of `CORS_ORIGINS`.
 
-    Old browsers send only `Origin`, and programs none of both headers.
+    Old browsers send only `Origin`. Programs send neither header.
     """
     site, origin = request.META.get("HTTP_SEC_FETCH_SITE"), request.META.get("HTTP_ORIGIN")
     if site in OWN_SITE or (site is None and origin is None):

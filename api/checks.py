@@ -144,7 +144,7 @@ def check_trusted_proxies(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def check_redis(**_kwargs: Any) -> list[CheckMessage]:
-    """Count in Redis, in many slots: a node of a cluster refuses most of them, but not all."""
+    """Count in many slots of Redis: a node of a cluster refuses most of them, but not all."""
     if not settings.REDIS_URL:
         return []
     from api.throttling import redis  # 7 MB, only if needed
@@ -160,7 +160,7 @@ def check_redis(**_kwargs: Any) -> list[CheckMessage]:
                     f"Redis refuses us ({type(error).__name__}: {error}), so each process counts "
                     "failed logins by itself.",
                     hint="Check user, password, permissions, ssl_ca_certs and the number in "
-                    "REDIS_URL. A node of a Redis cluster does not do.",
+                    "REDIS_URL. A Redis cluster is not supported.",
                     id="api.E007",
                 )
             ]

@@ -22,8 +22,8 @@ from api.standing import look_up_for_assertion
 METHOD = "private_key_jwt"  # its name in RFC 7591
 KIND = "key"  # of credential, in tokens
 MAX_NAME_LENGTH = 150
-DELETED_EVERY = 32  # logins, on average, expired rows are deleted. Clients must not decide when:
-DELETED_AT_ONCE = 64  # twice as many as are made meanwhile
+# On average, so that clients cannot decide when: twice as many are deleted as are made meanwhile.
+DELETED_EVERY, DELETED_AT_ONCE = 32, 64
 MAX_AHEAD = 5 * 60  # seconds that `exp` may be ahead
 TYPES = {"", "JWT", "client-authentication+jwt"}
 
@@ -75,7 +75,7 @@ def check(
     first. After that, unknown clients take as long as known ones.
     """
     if assertion.typ not in TYPES:
-        raise BadCredentialsError("assertion: another typ")
+        raise BadCredentialsError("assertion: wrong typ")
     subject, jti = assertion.text("sub"), assertion.text("jti")
     if assertion.text("iss") != subject:
         raise BadCredentialsError("assertion: iss is not sub")
@@ -120,7 +120,7 @@ def _use(client_pk: int, jti: str, *, until: float) -> None:
     except IntegrityError:
         raise BadCredentialsError("assertion: used before") from None
     if not secrets.randbelow(DELETED_EVERY):
-        then = timezone.now() - keys.LEEWAY  # by then expired on machines with a slow clock too
+        then = timezone.now() - keys.LEEWAY  # so expired on machines with a slow clock too
         usage.unless_busy(
             lambda: UsedAssertion.objects.delete_some_expired(then, DELETED_AT_ONCE),
             "Expired assertions could not be deleted.",

@@ -1,10 +1,10 @@
 """Create clients, and check the secrets of clients and of people in the admin.
 
 The cost of a check depends only on the form of the presented secret: one SHA-256 for a generated
-secret, one Argon2id run for any other. A secret with whitespace around it costs one more, of what
-is left without it. The cost does not depend on the client or the stored hash, so response times
-reveal nothing. One exception: a hash imported from another Django project is checked
-with its own algorithm until the client's first login replaces it.
+secret, one Argon2id run for any other. A secret with whitespace around it costs a second check,
+without that whitespace. The cost does not depend on the client or the stored hash, so response
+times reveal nothing. One exception: a hash imported from another login service is checked with its
+own algorithm until the client's first login replaces it.
 """
 
 import logging
@@ -78,7 +78,7 @@ class Login:
         scopes = self.scopes
         if resource and resource.scopes:
             scopes = tuple(scope for scope in scopes if scope in resource.scopes)
-        wanted = set(filter(None, (requested or "").split(" ")))  # several spaces are as one
+        wanted = set(filter(None, (requested or "").split(" ")))  # several spaces count as one
         if not wanted:
             return scopes
         if not wanted.issubset(scopes):
@@ -198,12 +198,11 @@ def create_client(
     secret = generate_secret() if secret is None else secret
     client = Client(username=client_id or str(uuid.uuid4()), first_name=name)
     client.password = make_password(None if secret == NO_SECRET else secret)
-    client.full_clean()
+    client.full_clean(validate_unique=False)  # the insert finds a taken id
     try:
         with transaction.atomic():
             client.save(force_insert=True)
             client.groups.add(*get_or_create_scopes(scopes))
     except IntegrityError:
-        # Another request took the id after the check.
-        raise ValidationError({"username": "This client id is taken."}) from None
+        raise ValidationError({"username": "This client id is taken. Choose another."}) from None
     return client, secret

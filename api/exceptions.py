@@ -78,7 +78,7 @@ class InvalidClient(APIError):
 
 
 class UnauthorizedClient(APIError):
-    """Says nothing of the token, which the client need not have (RFC 7009 §2.1)."""
+    """Tells nothing about the token, which is another client's (RFC 7009 §2.1)."""
 
     default_code = "unauthorized_client"
     default_detail = "A client may revoke only its own tokens."

@@ -42,7 +42,7 @@ _ERRORS = (
 
 
 class FetchError(Exception):
-    """The document cannot be had. The message tells a person why, and repeats nothing received."""
+    """The fetch failed. The message tells a person why, and repeats nothing received."""
 
 
 class Deadline:
@@ -128,7 +128,9 @@ class _Backend(httpcore2.NetworkBackend):
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         allowed = [one for one in addresses if self._is_internal or _is_allowed(one)]
         if not allowed:
-            raise FetchError("The server's address is not public; mark it as internal if it is.")
+            raise FetchError(
+                "The server's address is not public; mark the issuer as internal to allow it."
+            )
         for tries_left in range(len(allowed), 0, -1):
             try:
                 stream = self._backend.connect_tcp(

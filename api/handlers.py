@@ -41,7 +41,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _right_path(path: str) -> str | None:
-    """Return the path of the endpoint that only superfluous slashes keep a request from.
+    """Return the endpoint's path if only superfluous slashes are wrong, else `None`.
 
     It comes from `urls.py`: an error never repeats what a caller sent.
     """

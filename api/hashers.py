@@ -58,7 +58,7 @@ def is_generated(secret: str) -> bool:
 
 
 def readable_prefixes() -> tuple[str, ...]:
-    """Return how the stored hashes begin that a hasher of `PASSWORD_HASHERS` can read."""
+    """Return the prefixes of the hashes that a hasher of `PASSWORD_HASHERS` can read."""
     return tuple(f"{hasher.algorithm}$" for hasher in get_hashers())
 
 

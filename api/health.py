@@ -32,9 +32,9 @@ class ReadOnlyDatabaseError(Exception):
 
 
 def check_readiness() -> None:
-    """Check that the service goes on, the database, its migrations and the signing key.
+    """Check the database, its migrations and the signing key, and that nothing is draining.
 
-    It logs a Redis that does not count. Raises `DrainingError`, `ReadOnlyDatabaseError`,
+    A Redis that fails is only logged. Raises `DrainingError`, `ReadOnlyDatabaseError`,
     `NotMigratedError`, `NoSigningKeyError` or a database error.
     """
     if is_draining():
@@ -48,7 +48,7 @@ def check_readiness() -> None:
 
 
 def start_draining() -> None:
-    """Be not ready from now on, in this process and its workers."""
+    """Make `check_readiness` fail from now on, in this process and its workers."""
     _draining[0] = 1
 
 

@@ -13,7 +13,7 @@ from api.standing import look_up_for_identity
 
 KIND = "identity"  # of credential, in tokens
 MAX_AHEAD = 24 * 60 * 60  # seconds that `exp` may be ahead
-TYPES = {"", "JWT", "JOSE"}  # SPIFFE allows the last (JWT-SVID §2.3)
+TYPES = {"", "JWT", "JOSE"}  # JOSE is SPIFFE's (JWT-SVID §2.3)
 SPIFFE = "spiffe://"
 
 
@@ -27,12 +27,12 @@ def check(
 ) -> Login:
     """Check a token of a trusted issuer. Raises `BadCredentialsError`, `IssuerUnavailableError`.
 
-    `client_id` is what the caller names beside it, if anything: the client or the subject. Call
-    this inside `throttling.guard.guard`. Only a token with a known subject can make us fetch keys.
+    `client_id` is the client or the subject that the caller names beside it, if any. Call this
+    inside `throttling.guard.guard`. Only a token with a known subject can make us fetch keys.
     The refusal of any other takes as long as that of a wrong signature.
     """
     if assertion.typ not in TYPES:
-        raise BadCredentialsError("identity: another typ")
+        raise BadCredentialsError("identity: wrong typ")
     if not assertion.kid:
         raise BadCredentialsError("identity: no kid")
     subject, issuer = assertion.text("sub"), _issuer(assertion, is_svid=is_svid)
@@ -48,9 +48,9 @@ def check(
     assertion.check_audience({identity.issuer.audience} if identity.issuer.audience else audiences)
     for name, value in identity.claims.items():
         if _as_text(assertion.claims.get(name)) != value:
-            raise BadCredentialsError("identity: another claim")
+            raise BadCredentialsError("identity: wrong claim")
     if client_id not in {None, client.client_id, subject}:
-        raise BadCredentialsError("identity: another client_id")
+        raise BadCredentialsError("identity: wrong client_id")
     if not client.is_active:
         raise BadCredentialsError("inactive client")
     if not client.is_client:
@@ -68,7 +68,7 @@ def _issuer(assertion: Assertion, *, is_svid: bool) -> str:
 
 
 def _as_text(value: Any) -> str | None:
-    """Return how a person writes a claim's value, or `None` for one that has no such form."""
+    """Return a claim's value as a person writes it, or `None` for lists and other types."""
     match value:
         case bool():
             return str(value).lower()

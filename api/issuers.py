@@ -2,7 +2,7 @@
 
 The kept keys are in the database. A login that finds them older than `ISSUER_KEYS_FRESH` starts a
 fetch, and uses them meanwhile. It waits for the fetch only if they are twice as old, or lack the
-token's key. After a fetch failed, the kept keys serve for `ISSUER_KEYS_KEPT`, and nobody waits for
+token's key. After a failed fetch, the kept keys serve for `ISSUER_KEYS_KEPT`, and nobody waits for
 the next try.
 
 Strangers may send tokens with invented keys. So an issuer is asked at most once in `ISSUER_RETRY`,
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class IssuerUnavailableError(Exception):
-    """The issuer's keys cannot be fetched, and none of the kept ones is the token's."""
+    """The issuer's keys cannot be fetched, and the token's key is not kept."""
 
 
 class UnusableKeysError(Exception):
@@ -158,9 +158,9 @@ def _waiters() -> threading.BoundedSemaphore:
 
 
 def _start(issuer: IssuerState) -> _Fetch | None:
-    """Fetch an issuer's keys, unless it is being asked or was asked less than `ISSUER_RETRY` ago.
+    """Fetch an issuer's keys, unless a fetch runs or began less than `ISSUER_RETRY` ago.
 
-    The database decides, so that of all processes one asks.
+    The database decides, so only one of all processes fetches.
     """
     if issuer.pk in _running or len(_running) >= MAX_FETCHES or not _claim(issuer.pk):
         return _running.get(issuer.pk)

@@ -133,7 +133,7 @@ def from_object(loaded: Any, more: Mapping[str, str] | None = None) -> PublicKey
             names = _ALGORITHMS["RSA", None]
         case _:
             raise UnusableKeyError(UNSUPPORTED)
-    # Written anew, so that each key has one thumbprint, whatever zeros its JWK began with.
+    # Encoded again: leading zeros in the given JWK must not change the thumbprint.
     jwk = thumbprint_members(_IMPLEMENTATIONS[names[0]].to_jwk(loaded, as_dict=True))
     algorithms = (more["alg"],) if more and "alg" in more else names
     return PublicKey(thumbprint(jwk), {**jwk, **(more or {})}, algorithms, loaded)

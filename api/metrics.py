@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-MAX_CHILDREN = 2048  # combinations of route, method and status that are found quickly
+MAX_CHILDREN = 2048  # cached combinations of route, method and status
 
 _requests = Histogram(
     "authdemo_http_request_duration_seconds",

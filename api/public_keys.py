@@ -72,7 +72,7 @@ def _read_pem(label: str, block: bytes) -> GivenKey:
 
 
 def _read_certificate(certificate: x509.Certificate) -> GivenKey:
-    """Take the key of a certificate. Who issued it does not matter: staff vouch for it."""
+    """Take the key of a certificate. Its issuer does not matter: staff vouch for it."""
     expires_at = certificate.not_valid_after_utc
     if expires_at <= timezone.now():
         raise UnusableKeyError(f"The certificate expired on {expires_at:%Y-%m-%d}. Renew it.")

@@ -37,7 +37,7 @@ def revoke_tokens_with_a_lost_scope(
 def revoke_tokens_with_a_scope_that_an_api_lost(
     instance: Resource | Group, action: str, pk_set: set[int] | None, **_kwargs: Any
 ) -> None:
-    """Note that an API without scopes understands all: its first one takes the others away."""
+    """An API without scopes understands all, so adding its first one takes all others away."""
     if action not in {"pre_add", "pre_remove", "pre_clear"}:
         return
     if isinstance(instance, Resource):
@@ -94,7 +94,7 @@ def revoke_tokens_issued_during_a_change(instance: Any, **_kwargs: Any) -> None:
 
 
 def _end_client(rows: QuerySet[User], instance: User) -> None:
-    """End credentials and tokens of a client that becomes staff: a program has them."""
+    """End the credentials and tokens of a client that becomes staff: programs hold them."""
     tokens.revoke_all(rows)
     RetiredSecret.objects.filter(client__in=rows).delete()
     ClientKey.objects.filter(client__in=rows).delete()

@@ -1,4 +1,4 @@
-"""Trust issuers, and say which of their subjects are which clients. Only staff may do this."""
+"""Trust issuers, and map their subjects to clients. Only staff may do this."""
 
 import json
 import re
@@ -20,7 +20,7 @@ _IMMUTABLE_GITHUB = re.compile(r"repo:[^/:@]+@[0-9]+/[^/:@]+@[0-9]+(:.*)?")
 
 
 def key_columns(url: str, *, given: str, is_internal: bool) -> dict[str, Any]:
-    """Return the keys of an issuer by the columns they belong in: the given ones, or those it has.
+    """Return an issuer's keys by their columns: the given ones, or else those it publishes.
 
     Raises `ValidationError`.
     """
@@ -39,7 +39,7 @@ def key_columns(url: str, *, given: str, is_internal: bool) -> dict[str, Any]:
 
 
 def check_issuer(url: str, *, given: str) -> None:
-    """Refuse an issuer that cannot be one. Raises `ValidationError`."""
+    """Refuse an unusable issuer URL. Raises `ValidationError`."""
     if url.startswith(SPIFFE):
         if not given:
             raise ValidationError({"url": "Give the keys of a SPIFFE trust domain: its bundle."})
@@ -89,7 +89,7 @@ def parse_claim(text: str) -> tuple[str, str]:
 def check_claims(issuer_url: str, subject: str, claims: Mapping[str, str]) -> None:
     """Demand an immutable claim beside a subject that is made of names.
 
-    Whoever takes over the name of a repository after a rename gets its subject too.
+    After a rename, somebody else can take over the old name, and gets the same subject.
     Raises `ValidationError`.
     """
     wanted: tuple[str, ...] = ()

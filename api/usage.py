@@ -1,4 +1,4 @@
-"""Record when clients and their keys were last used. No login waits for it, or fails by it."""
+"""Record when clients and their keys were last used. No login waits for it or fails by it."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ def _mark(client: ClientState, used: StoredKey | StoredIdentity, rows: QuerySet[
 def unless_busy(write: Callable[[], T], warning: str) -> T | None:
     """Write in a transaction of its own. Log the warning if the database is busy or fails.
 
-    It is no context manager: those cannot skip their body if the transaction does not begin.
+    Not a context manager, which could not skip its body if the transaction does not begin.
     """
     try:
         with fail_if_locked():

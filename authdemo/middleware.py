@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def explain_redirects(get_response: Respond) -> Respond:
-    """Log, once a process for each, the two mistakes that redirect every request for ever."""
+    """Log two mistakes that redirect every request for ever, each once per process."""
     if not settings.SECURE_SSL_REDIRECT:
         raise MiddlewareNotUsed
     explained = set()

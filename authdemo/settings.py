@@ -378,7 +378,7 @@ SIMPLE_JWT = {
     "TOKEN_TYPE_CLAIM": None,  # the header's `typ` is the type (RFC 9068 §2.1)
 }
 ASSERTION_AUDIENCE = one_of("ASSERTION_AUDIENCE", "issuer", "issuer", "token-endpoint")
-# How long an issuer's keys serve that cannot be fetched again, because it is down.
+# How long the kept keys of an issuer serve while it is down.
 ISSUER_KEYS_KEPT = duration("ISSUER_KEYS_KEPT", "24h")
 REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
 

@@ -1,26 +1,24 @@
 """The admin of clients: the list, which is fast for a million (see `client_list.py`), and the form.
 
-`credentials.py` has what a client proves its identity with.
+`credentials.py` has the pages for a client's credentials.
 """
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from api import clients, resources, tokens
 from api.admin import client_list
-from api.admin.forms import ClientForm
+from api.admin.forms import ClientForm, scope_field
 from api.admin.identities import IdentitiesAdmin
 from api.admin.records import activation_event, format_time, record_change
 from api.credentials import create_client
 from api.models import Client
-from api.scopes import all_scopes, is_scope
+from api.scopes import is_scope
 
 
 @admin.register(Client)
@@ -74,7 +72,7 @@ class ClientAdmin(IdentitiesAdmin):
 
     @admin.display(description="APIs")
     def apis(self, client: Client) -> str:
-        """Return what staff see who may not change the client."""
+        """List the APIs for staff who may view the client but not change it."""
         return ", ".join(str(resource) for resource in client.resources.all())
 
     @admin.display(description="default API")
@@ -107,8 +105,7 @@ class ClientAdmin(IdentitiesAdmin):
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
-            scopes = Group.objects.filter(pk__in=[group.pk for group in all_scopes()])
-            kwargs |= {"queryset": scopes.order_by("name"), "widget": forms.CheckboxSelectMultiple}
+            kwargs |= scope_field()
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def render_change_form(

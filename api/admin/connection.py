@@ -1,4 +1,4 @@
-"""What an API has to know to accept tokens: values, and code that has them."""
+"""The values that an API needs to accept tokens, and snippets that contain them."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from api.models import Resource
 
-# By template: the name, and what has to be known about it.
+# By template: the title of the snippet, and a note.
 WITH_PUBLIC_KEYS = {
     "pyjwt": ("PyJWT", "For any Python program, after pip install 'pyjwt[crypto]'."),
     "drf": (
@@ -25,7 +25,7 @@ WITH_PUBLIC_KEYS = {
         ),
     ),
 }
-OF_WEB_ADDRESSES = {"fastmcp": ("FastMCP", "For an MCP server, after pip install fastmcp.")}
+FOR_WEB_ADDRESSES = {"fastmcp": ("FastMCP", "For an MCP server, after pip install fastmcp.")}
 WITH_INTROSPECTION = {
     "nginx": (
         "nginx",
@@ -40,7 +40,7 @@ def instructions(resource: Resource) -> dict[str, Any]:
     shown = WITH_INTROSPECTION
     if not settings.JWT_ALGORITHM.startswith("HS"):  # HMAC has no public keys
         is_web_address = resource.identifier.startswith(("http://", "https://"))
-        shown = WITH_PUBLIC_KEYS | (OF_WEB_ADDRESSES if is_web_address else {}) | shown
+        shown = WITH_PUBLIC_KEYS | (FOR_WEB_ADDRESSES if is_web_address else {}) | shown
     return {
         "introspection": facts["introspection"],
         "values": [
@@ -64,7 +64,7 @@ def _render(template: str, facts: dict[str, str]) -> str:
 
 
 def _facts(resource: Resource) -> dict[str, str]:
-    """Return what snippets are made of. An identifier has no character that ends a string."""
+    """Return the values in the snippets. No identifier has the quote that ends a string."""
     url = urlsplit(resource.identifier)
     return {
         "issuer": settings.ISSUER,

@@ -17,7 +17,7 @@ SECRET, PREVIOUS_SECRET = "secret", "previous-secret"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A credential. `links` are its buttons: what they say, and where they lead."""
+    """A credential. `links` are its buttons, each a label and a URL."""
 
     name: str
     kind: str

@@ -13,9 +13,15 @@ from api.identifiers import MAX_LENGTH
 from api.jose import UnusableKeyError
 from api.models import Client, ClientProfile, Resource
 from api.public_keys import GivenKey
-from api.scopes import is_scope
+from api.scopes import all_scopes, is_scope
 
 GRACE_PERIODS = {"0": "now", "1": "in 1 hour", "24": "in 24 hours", "168": "in 7 days"}  # hours
+
+
+def scope_field() -> dict[str, Any]:
+    """Return the options of a form field that offers the groups that are scopes, as checkboxes."""
+    scopes = Group.objects.filter(pk__in=[group.pk for group in all_scopes()])
+    return {"queryset": scopes.order_by("name"), "widget": forms.CheckboxSelectMultiple}
 
 
 class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -31,13 +37,13 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
         label="Default API",
         required=False,
         empty_label="This service",
-        help_text="What tokens are for if the client names no API.",
+        help_text="The API that tokens are for if the client names none.",
     )
     auth_method = forms.ChoiceField(
-        label="Only method",
-        choices=[("", "Any that it has a credential for"), *((name, name) for name in METHODS)],
+        label="Method",
+        choices=[("", "Any"), *((name, name) for name in METHODS)],
         required=False,
-        help_text="The only way in which the client may prove its identity.",
+        help_text="How the client must prove its identity.",
     )
 
     class Meta:

@@ -65,7 +65,7 @@ class IdentitiesAdmin(CredentialsAdmin):
                 form.add_error(None, error.messages)
             else:
                 self._record(request, "identity_added", identity)
-                messages.success(request, f"{client} can log in as {identity}.")
+                messages.success(request, f"{client} can log in with identity {identity}.")
                 return redirect("admin:api_client_change", object_id)
         context = {"form": form, "intro": INTRO, "button": "Add identity"}
         return self._render(request, "add_credential", client, "Add workload identity", context)

@@ -12,7 +12,7 @@ from api import issuers, trust
 from api.admin.records import format_time, record_change
 from api.models import TrustedIssuer
 
-READ_WHEN_CHANGED = {"url", "is_internal", "given_jwks"}  # then the keys are read anew
+READ_WHEN_CHANGED = {"url", "is_internal", "given_jwks"}  # a change reads the keys again
 
 
 class IssuerForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -21,7 +21,7 @@ class IssuerForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("url", "name", "audience", "is_internal", "given_jwks")
         help_texts = {
             "url": "What the iss of its tokens says, to the letter.",
-            "audience": "The only aud that its tokens may have. Leave empty for our own URL.",
+            "audience": "The only aud that its tokens may have. Leave empty for PUBLIC_URL.",
             "is_internal": "The issuer's address may be a private one.",
             "given_jwks": "A JWK Set. Leave empty to fetch the keys from the issuer.",
         }
@@ -51,7 +51,7 @@ class TrustedIssuerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = IssuerForm
     list_display = ("url", "name", "keys", "last_fetched", "identities")
     list_display_links = ("url",)
-    actions = None  # each deletion asks on a page of its own, which lists the identities
+    actions = None  # deleting one asks first, on a page that lists its identities
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return False  # the list has no filter

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -14,12 +12,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from api.admin import connection
-from api.admin.forms import ResourceForm
+from api.admin.forms import ResourceForm, scope_field
 from api.admin.people import AuditedAdmin
 from api.models import Resource
-from api.scopes import all_scopes
 
-MAX_CLIENTS = 50  # that a page of an API names; the list of clients has them all
+MAX_CLIENTS = 50  # named on an API's page; the list of clients has all
 
 
 @admin.register(Resource)
@@ -68,8 +65,7 @@ class ResourceAdmin(AuditedAdmin):
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "scopes":
-            scopes = Group.objects.filter(pk__in=[group.pk for group in all_scopes()])
-            kwargs |= {"queryset": scopes.order_by("name"), "widget": forms.CheckboxSelectMultiple}
+            kwargs |= scope_field()
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Resource, form: Any, change: bool) -> None:
@@ -84,7 +80,7 @@ class ResourceAdmin(AuditedAdmin):
         ]
 
     def connect_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Show what a resource server needs to know, and code that knows it."""
+        """Show the values that a resource server needs, and snippets that contain them."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         resource: Resource | None = self.get_object(request, unquote(object_id))

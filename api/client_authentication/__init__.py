@@ -32,8 +32,8 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any], *, is_json
     """Authenticate the client of a request; `parameters` are those of its body.
 
     Raises `MissingProofError`, `MalformedProofError` or `ParameterError` unless the request has
-    exactly one well-formed proof, and whatever `verify` raises. Who sends JSON is told which
-    parameter is missing. Who sends a form may wait for a challenge, as `curl --anyauth` does.
+    exactly one well-formed proof, and whatever `verify` raises. Without any, JSON gets an error
+    that names the missing parameter. A form gets a challenge: `curl --anyauth` waits for one.
     """
     if request.META.get("QUERY_STRING") and request.GET.keys() & _CREDENTIALS:
         raise MalformedProofError("Send credentials in a header or in the body, not in the URL.")
@@ -50,7 +50,7 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any], *, is_json
 def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "login") -> Login:
     """Check a proof under the rate limit. Log failures as `<event>_failed` or `<event>_throttled`.
 
-    `method` is its label in the metrics. A client may be restricted to another.
+    `method` labels it in the metrics. A client may be restricted to another method.
     Raises `BadCredentialsError`, `TooManyFailuresError`, `QueueFullError`.
     """
     address = client_address(request)
@@ -59,7 +59,7 @@ def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "log
         with guard(address, proof.client_ids, is_slow=proof.is_slow):
             login = proof.verify(address)
             if login.client.is_client and login.client.auth_method not in {"", method}:
-                raise BadCredentialsError("another method than the client may use")
+                raise BadCredentialsError("method not allowed for this client")
     except BadCredentialsError as error:
         metrics.count_authentication(method, "failure")
         audit.record(f"{event}_failed", client=client_id, address=address, reason=error.reason)

@@ -19,7 +19,7 @@ SPIFFE_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 
 @dataclass(frozen=True, slots=True)
 class AssertionProof:
-    """An assertion, or why it cannot be one; and the client id beside it, if any.
+    """An assertion, or the error if it cannot be parsed, and the client id beside it, if any.
 
     A JWT-SVID is a SPIFFE workload's token.
     """
@@ -40,7 +40,7 @@ class AssertionProof:
         return False
 
     def verify(self, address: str) -> Login:
-        """Check it: a client issues its own assertion, and any other issuer must be trusted."""
+        """Check the assertion. Its issuer is the client itself, or else must be trusted."""
         assertion, audiences = self._parsed(), _audiences()
         if not self.is_svid and assertion.claims.get("iss") == assertion.claims.get("sub"):
             return client_keys.check(

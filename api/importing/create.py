@@ -54,7 +54,7 @@ def _build(row: Row, *, is_dry_run: bool) -> Client:
     if bool(row.secret) == bool(row.hash):
         raise RefusedError("It needs a secret, or the hash of one.")
     if not all(map(_can_be_scope, row.scopes)):
-        raise RefusedError("One of its scopes cannot be one (RFC 6749 §3.3).")
+        raise RefusedError("One of its scopes is malformed (RFC 6749 §3.3).")
     try:
         if row.hash:
             password = to_django(row.hash)

@@ -1,4 +1,4 @@
-"""What a file says of one client."""
+"""What the import reads for a client: a row to create, or the reason to refuse it."""
 
 from dataclasses import dataclass
 

@@ -64,7 +64,7 @@ def document() -> dict[str, Any]:
 class Describe:
     """A decorator for a view's method. `returns` and `takes` name components.
 
-    `media_type` is that of a response which the renderers do not make.
+    `media_type` is for a response that the renderers do not make.
     """
 
     returns: str = ""

@@ -155,7 +155,7 @@ def look_up_for_assertion(client_id: str, *, kid: str) -> tuple[ClientState, lis
 
 
 def look_up_for_identity(issuer: str, subject: str) -> tuple[ClientState, StoredIdentity] | None:
-    """Return the state of the client that a subject of a trusted issuer is, and its identity."""
+    """Return the client that a subject of a trusted issuer belongs to, and its identity."""
     now = timezone.now()
     params = {
         "issuer": issuer,

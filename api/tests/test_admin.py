@@ -556,7 +556,7 @@ def test_operator_of_clients_has_no_hold_on_staff(
 
 
 def test_no_client_takes_the_name_of_staff(superuser: User) -> None:
-    with pytest.raises(ValidationError, match="already exists"):
+    with pytest.raises(ValidationError, match="taken"):
         create_client("boss")
 
 

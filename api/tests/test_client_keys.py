@@ -26,7 +26,13 @@ from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
 from api.credentials import NO_SECRET, create_client
 from api.models import Client, ClientKey, ClientProfile, UsedAssertion
 from api.standing import look_up_for_login
-from api.tests.support.assertions import GENERATE, KeyPair, claims_of, presented
+from api.tests.support.assertions import (
+    GENERATE,
+    KeyPair,
+    claims_of,
+    count_verifications,
+    presented,
+)
 from api.tests.support.responses import assert_error, basic, bearer, is_good
 
 pytestmark = pytest.mark.django_db
@@ -417,14 +423,7 @@ def test_refusal_verifies_as_often_for_an_unknown_client(
     pairs = [KeyPair.generate(kind) for _ in range(2)]
     for pair in pairs:
         add_key(client, pair)
-    verified: list[str] = []
-    genuine = jose.PublicKey.has_signed
-
-    def count(self: jose.PublicKey, message: bytes, signature: bytes, algorithm: str) -> bool:
-        verified.append(algorithm)
-        return genuine(self, message, signature, algorithm)
-
-    monkeypatch.setattr(jose.PublicKey, "has_signed", count)
+    verified = count_verifications(monkeypatch)
     header = {"kid": pairs[0].kid} if kid else {}
     wrong = KeyPair.generate(kind)
     for client_id in ("signer", "nobody"):

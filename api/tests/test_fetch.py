@@ -19,7 +19,7 @@ from api.tests.support.raw_server import Answer, RawServer, drip, hang, respond
 
 OK = b"HTTP/1.1 200 OK\r\n"
 NOT_JSON = "The response is not JSON."
-NOT_PUBLIC = "The server's address is not public; mark it as internal if it is."
+NOT_PUBLIC = "The server's address is not public; mark the issuer as internal to allow it."
 
 
 def outcome(url: str, *, is_internal: bool = False, seconds: float = 30) -> dict[str, Any] | str:

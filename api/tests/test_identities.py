@@ -16,6 +16,7 @@ from api import jose, tokens
 from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
 from api.credentials import create_client
 from api.models import Client, TrustedIssuer, WorkloadIdentity
+from api.tests.support.assertions import count_verifications
 from api.tests.support.issuer import SUBJECT, Issuer, form
 from api.tests.support.responses import assert_error, basic, bearer, is_good
 from api.trust import add_identity, trust_issuer
@@ -189,7 +190,7 @@ def token_of(issuer: Issuer, headers: dict[str, Any] | None = None, **claims: An
                 ("x5u", {"x5u": "https://x.example"}, {}, "assertion: forbidden header"),
                 ("jku", {"jku": "https://x.example"}, {}, "assertion: forbidden header"),
                 ("crit", {"crit": ["exp"]}, {}, "assertion: forbidden header"),
-                ("access token", {"typ": "at+jwt"}, {}, "identity: another typ"),
+                ("access token", {"typ": "at+jwt"}, {}, "identity: wrong typ"),
                 ("no issuer", {}, {"iss": None}, "assertion: no usable iss"),
                 (
                     "unknown issuer",
@@ -220,7 +221,7 @@ def token_of(issuer: Issuer, headers: dict[str, Any] | None = None, **claims: An
                     )
                 ),
                 *(
-                    (name, {}, {"aud": aud}, "assertion: another or several aud")
+                    (name, {}, {"aud": aud}, "assertion: wrong aud, or several")
                     for name, aud in (
                         ("no aud", None),
                         ("foreign aud", "https://other.example"),
@@ -238,10 +239,10 @@ def token_of(issuer: Issuer, headers: dict[str, Any] | None = None, **claims: An
                 ("exp is endless", {}, {"exp": 10**400}, "assertion: exp is not a time"),
                 ("not yet", {}, {"nbf": 2**32 + YEAR}, "assertion: nbf in the future"),
                 ("from the future", {}, {"iat": 2**32 + YEAR}, "assertion: iat in the future"),
-                ("another team", {}, {"team": "8"}, "identity: another claim"),
-                ("no team", {}, {"team": None}, "identity: another claim"),
-                ("team is a list", {}, {"team": ["7"]}, "identity: another claim"),
-                ("team is 7.0", {}, {"team": 7.0}, "identity: another claim"),
+                ("another team", {}, {"team": "8"}, "identity: wrong claim"),
+                ("no team", {}, {"team": None}, "identity: wrong claim"),
+                ("team is a list", {}, {"team": ["7"]}, "identity: wrong claim"),
+                ("team is 7.0", {}, {"team": 7.0}, "identity: wrong claim"),
                 ("a megabyte", {}, {"x": "x" * 20_000}, "assertion: too long"),
             )
         ),
@@ -339,14 +340,7 @@ def test_a_refusal_verifies_one_signature_whatever_is_unknown(
     identity: WorkloadIdentity,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    verified: list[str] = []
-    real = jose.PublicKey.has_signed
-
-    def count(self: jose.PublicKey, message: bytes, signature: bytes, algorithm: str) -> bool:
-        verified.append(algorithm)
-        return real(self, message, signature, algorithm)
-
-    monkeypatch.setattr(jose.PublicKey, "has_signed", count)
+    verified = count_verifications(monkeypatch)
     headers = {"kid": change["kid"]} if "kid" in change else {}
     claims = {name: value for name, value in change.items() if name != "kid"}
     forged = Issuer(issuer.url).token(headers, team="7", **claims)

@@ -215,7 +215,7 @@ NEEDS_ONE = "It needs a secret, or the hash of one."
             {
                 "none": NEEDS_ONE,
                 "both": NEEDS_ONE,
-                "scope": "One of its scopes cannot be one (RFC 6749 §3.3).",
+                "scope": "One of its scopes is malformed (RFC 6749 §3.3).",
                 "billing": "The client id appears twice in the file.",
             },
             False,

@@ -77,7 +77,7 @@ def test_an_issuer_is_trusted_by_discovery(db: None) -> None:
         (["spiffe://example.org"], "Give the keys of a SPIFFE trust domain: its bundle."),
         (
             ["https://10.0.0.1"],
-            "The server's address is not public; mark it as internal if it is.",
+            "The server's address is not public; mark the issuer as internal to allow it.",
         ),
         ([URL, "--jwks", "/no/such/file"], "The keys cannot be read: No such file or directory."),
         ([URL, "--jwks", "/dev/null"], "The file with the keys is empty."),
@@ -106,7 +106,7 @@ def test_an_identity_is_added_with_its_claims(
     claims = ("--claim", "project_id=7", "--claim", "ref_protected=true", "--claim", "x=a=b")
     with caplog.at_level(logging.INFO, "api.audit"):
         printed = run("addidentity", "deploy", URL, subject, *claims)
-    assert printed == f"{subject} is client deploy.\n"
+    assert printed == f"{subject} can log in as client deploy.\n"
     assert f'identity_added client="deploy" issuer="{URL}" subject="{subject}"' in caplog.text
     claims = WorkloadIdentity.objects.get().claims
     assert claims == {"project_id": "7", "ref_protected": "true", "x": "a=b"}

@@ -19,7 +19,7 @@ from redis.exceptions import (
 from api.throttling.redis_url import connect
 from api.throttling.store import Counter, FullCounter
 
-ERRORS = (RedisError, UnicodeError)  # the latter for a label of a host that is too long
+ERRORS = (RedisError, UnicodeError)  # UnicodeError: a label of the host name is too long
 _LASTING = (
     *(AuthenticationError, AuthorizationError, NoPermissionError),
     *(MovedError, ClusterCrossSlotError),

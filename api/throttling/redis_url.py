@@ -71,11 +71,11 @@ def _client(url: str) -> Redis:
 
 class _Sentinels(Sentinel):
     def discover_master(self, service_name: str) -> Any:
-        """Ask for the master's address. If no Sentinel knows it, raise what ails the first."""
+        """Ask for the master's address. If no Sentinel knows it, raise the first one's error."""
         try:
             return super().discover_master(service_name)
         except MasterNotFoundError:
             self.sentinels[0].ping()
             raise
         finally:
-            self.close()  # nobody needs these connections again soon
+            self.close()  # these connections are not needed again soon

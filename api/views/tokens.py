@@ -28,9 +28,9 @@ class LoginView(ClientView):
 
     Send the credentials as HTTP Basic, in a form or in JSON, or send an assertion that the client
     has signed with its key (RFC 7523 §2.2). `grant_type` is required unless the body is JSON.
-    `resource` names the API that the token is for; without it, it is for the client's default API,
-    or else for this service. `scope` selects some of the client's scopes that the API understands;
-    without it the token has all of them.
+    `resource` names the API that the token is for. Without it, the token is for the client's
+    default API, or else for this service. `scope` selects some of the client's scopes that the API
+    understands. Without it, the token has all of them.
     """
 
     renderer_classes = (JSONRenderer, SignInPage)

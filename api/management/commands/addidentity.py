@@ -43,4 +43,4 @@ class Command(BaseCommand):
         audit.record(
             "identity_added", client=client.username, issuer=issuer.url, subject=identity.subject
         )
-        self.stdout.write(f"{identity.subject} is client {client.username}.")
+        self.stdout.write(f"{identity.subject} can log in as client {client.username}.")

@@ -1,4 +1,4 @@
-"""End what a restored backup, or an intruder, has brought back to life."""
+"""End all tokens and what makes new ones, for example after a restore or an intrusion."""
 
 from argparse import ArgumentParser
 from typing import Any

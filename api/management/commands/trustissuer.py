@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("url", help="what the `iss` of its tokens says, to the letter")
         parser.add_argument("--name", default="", help="name for people to read")
         parser.add_argument(
-            "--jwks", metavar="FILE", help="its keys, or - to read them; fetched if not given"
+            "--jwks", metavar="FILE", help="its JWK Set (- for standard input); fetched if absent"
         )
         parser.add_argument(
             "--audience", default="", help="the `aud` of its tokens; PUBLIC_URL if not given"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from api.tests.support.chromium import watched_page
+from api.tests.support.chromium import call_private_from_docs, watched_page
 from api.tests.support.curl import curl
 from api.tests.support.nginx import Nginx, documented_config, make_certificate
 from api.tests.support.server import Server
@@ -103,16 +103,7 @@ def test_raw_data_is_sent_from_a_page(page: Page, url: str) -> None:
 
 def test_docs_get_a_token_and_call_with_it(page: Page, url: str) -> None:
     page.goto(f"{url}/docs")
-    page.get_by_role("button", name="Authorize").first.click()
-    page.get_by_label("client_id").fill("foo")
-    page.get_by_label("client_secret").fill("bar")
-    page.get_by_role("button", name="Apply given OAuth2 credentials").click()
-    page.get_by_role("button", name="Remove authorization").wait_for()
-    page.get_by_role("button", name="Close").last.click()
-    page.locator(".opblock", has_text="/private").locator(".opblock-summary-control").click()
-    page.get_by_role("button", name="Try it out").click()
-    page.get_by_role("button", name="Execute").click()
-    expect(page.locator(".live-responses-table")).to_contain_text("Welcome to the protected area")
+    expect(call_private_from_docs(page)).to_contain_text("Welcome to the protected area")
 
 
 def test_staff_add_a_client_and_sign_out(page: Page, url: str) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
 
-from api.tests.support.chromium import inspect, watched_page
+from api.tests.support.chromium import call_private_from_docs, inspect, watched_page
 from api.tests.support.server import EXPIRED_TOKEN, Server
 from api.tokens import LIFETIME
 
@@ -355,17 +355,7 @@ def test_docs_authorize_with_client_id_and_secret(page: Page, site: Server) -> N
     page.goto(f"{site.url}/docs")
     expect(page.locator(".opblock").first).to_be_visible()
     inspect(page, "docs")
-    page.get_by_role("button", name="Authorize").first.click()
-    page.get_by_label("client_id").fill("foo")
-    page.get_by_label("client_secret").fill("bar")
-    page.get_by_role("button", name="Apply given OAuth2 credentials").click()
-    page.get_by_role("button", name="Remove authorization").wait_for()
-    page.get_by_role("button", name="Close").last.click()
-    page.locator(".opblock", has_text="/private").locator(".opblock-summary-control").click()
-    page.get_by_role("button", name="Try it out").click()
-    page.get_by_role("button", name="Execute").click()
-    answer = page.locator(".live-responses-table")
-    expect(answer).to_contain_text("Welcome to the protected area :)")
+    expect(call_private_from_docs(page)).to_contain_text("Welcome to the protected area :)")
     inspect(page, "docs-called")
 
 

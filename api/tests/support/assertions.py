@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -97,6 +98,19 @@ def claims_of(client_id: str, /, **more: Any) -> dict[str, Any]:
 def presented(assertion: str, **more: str) -> dict[str, str]:
     """Return the parameters that present an assertion."""
     return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion, **more}
+
+
+def count_verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the algorithm of each verification from now on."""
+    verified: list[str] = []
+    real = jose.PublicKey.has_signed
+
+    def count(self: jose.PublicKey, message: bytes, signature: bytes, algorithm: str) -> bool:
+        verified.append(algorithm)
+        return real(self, message, signature, algorithm)
+
+    monkeypatch.setattr(jose.PublicKey, "has_signed", count)
+    return verified
 
 
 def _encode(value: object) -> str:

@@ -12,7 +12,15 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Response,
+    sync_playwright,
+)
 
 from api.tests.support.needs import need
 from api.tests.support.server import PROJECT
@@ -81,6 +89,20 @@ def watched_page(browser: Browser, **options: Any) -> Iterator[Page]:
         assert complaints == [], complaints
     finally:
         context.close()
+
+
+def call_private_from_docs(page: Page) -> Locator:
+    """On `/docs`, log in as foo and call `/private`. Return what shows the response."""
+    page.get_by_role("button", name="Authorize").first.click()
+    page.get_by_label("client_id").fill("foo")
+    page.get_by_label("client_secret").fill("bar")
+    page.get_by_role("button", name="Apply given OAuth2 credentials").click()
+    page.get_by_role("button", name="Remove authorization").wait_for()
+    page.get_by_role("button", name="Close").last.click()
+    page.locator(".opblock", has_text="/private").locator(".opblock-summary-control").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    return page.locator(".live-responses-table")
 
 
 def inspect(page: Page, name: str) -> None:
