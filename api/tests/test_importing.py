@@ -89,8 +89,38 @@ def test_hash_is_taken_over_and_upgraded_at_the_first_login(
         pytest.param("pbkdf2_sha256$x", "The pbkdf2_sha256 hash is malformed.", id="cut off"),
         pytest.param(
             "$pbkdf2-sha256$99999999$c2FsdA$" + 43 * "A",
-            "The hash has too many iterations.",
+            "A check of the hash would take too long.",
             id="slow PBKDF2",
+        ),
+        pytest.param(
+            "pbkdf2_sha256$2000000000$salt$" + 43 * "A",
+            "A check of the hash would take too long.",
+            id="slow PBKDF2 of Django",
+        ),
+        pytest.param(
+            "$scrypt$ln=14,r=8,p=9999$c2FsdA$" + 43 * "A",
+            "A check of the hash would take too long.",
+            id="slow scrypt",
+        ),
+        pytest.param(
+            "scrypt$1048576$salt$8$1$" + 43 * "A",
+            "A check of the hash would take too much memory.",
+            id="large scrypt of Django",
+        ),
+        pytest.param(
+            "$argon2id$v=19$m=262144,t=9999,p=1$c2FsdHNhbHQ$" + 43 * "A",
+            "A check of the hash would take too long.",
+            id="slow Argon2",
+        ),
+        pytest.param(
+            "argon2$argon2id$v=19$m=9999999,t=1,p=1$c2FsdHNhbHQ$" + 43 * "A",
+            "A check of the hash would take too much memory.",
+            id="large Argon2 of Django",
+        ),
+        pytest.param(
+            "bcrypt_sha256$$2b$31$" + 53 * "a",
+            "A check of the hash would take too long.",
+            id="slow bcrypt of Django",
         ),
         pytest.param(
             "$scrypt$ln=30,r=8,p=1$c2FsdA$" + 43 * "A",
