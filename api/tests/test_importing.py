@@ -11,7 +11,8 @@ from django.contrib.auth.hashers import make_password
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
-from api.credentials import create_client
+from api import clients
+from api.credentials import NO_SECRET, create_client
 from api.foreign_hashes import UnreadableHashError, to_django
 from api.hashers import GeneratedSecretHasher, generate_secret
 from api.models import Client
@@ -329,6 +330,15 @@ def test_export_gives_everything_back(
     call_command("exportclients", stdout=out)
     assert secret not in out.getvalue()
     before = stored_clients()
+    clients.restrict(create_client("must-use-a-key")[0], "private_key_jwt")
+    create_client("keys-only", secret=NO_SECRET)
+    again, left_out = StringIO(), StringIO()
+    call_command("exportclients", stdout=again, stderr=left_out)
+    assert again.getvalue() == out.getvalue()
+    assert left_out.getvalue().splitlines() == [
+        "'must-use-a-key': It logs in without a secret.",
+        "'keys-only': It logs in without a secret.",
+    ]
     Client.objects.all().delete()
     assert import_text(out.getvalue()) == ({"created": 2, "existing": 0, "refused": 0}, "")
     assert stored_clients() == before
