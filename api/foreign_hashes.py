@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.hashers import (
@@ -21,6 +22,7 @@ from django.utils.crypto import constant_time_compare
 MAX_LENGTH = 128  # characters of the column
 MAX_BYTES = 32  # of a hash that are kept; the first bytes of PBKDF2 and scrypt suffice
 MAX_MEMORY = 256 * 1024 * 1024  # bytes that one check may take
+MAX_PASSES = 16  # over that memory, for scrypt and Argon2
 MAX_ITERATIONS = 10_000_000  # of PBKDF2
 MAX_BCRYPT_COST = 16
 DIGESTS = {"": "sha1", "-sha1": "sha1", "-sha256": "sha256", "-sha512": "sha512"}
@@ -29,10 +31,10 @@ PBKDF2 = re.compile(
     r"\$(?P<salt>[^$]*)\$(?P<hash>[^$]+)"
 )
 SCRYPT = re.compile(
-    r"\$scrypt\$ln=(?P<ln>\d{1,2}),r=(?P<r>\d{1,4}),p=(?P<p>\d{1,4})\$(?P<salt>[^$]*)\$(?P<hash>[^$]+)"
+    r"\$scrypt\$ln=(?P<ln>[1-9]\d?),r=(?P<r>\d{1,4}),p=(?P<p>\d{1,4})\$(?P<salt>[^$]*)\$(?P<hash>[^$]+)"
 )
-BCRYPT = re.compile(r"\$2[abxy]?\$(?P<cost>\d\d)\$[./A-Za-z0-9]{53}")
-ARGON2 = re.compile(r"\$argon2(id|i|d)\$(v=\d+\$)?m=(?P<memory>\d{1,9}),t=\d{1,4},p=\d{1,3}\$.+")
+BCRYPT = re.compile(r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}")
+ARGON2 = re.compile(r"\$argon2(id|i|d)\$(v=\d+\$)?m=\d{1,9},t=\d{1,4},p=\d{1,3}\$.+")
 
 
 class UnreadableHashError(ValueError):
@@ -105,30 +107,49 @@ def to_django(encoded: str) -> str:
     if hasher is None:
         raise UnreadableHashError("The hash is of an unknown kind.")
     try:
-        hasher.decode(rewritten)
+        decoded = hasher.decode(rewritten)
     except (ValueError, AssertionError, TypeError, IndexError):
         raise UnreadableHashError(f"The {algorithm} hash is malformed.") from None
+    _check_cost(decoded)
     return rewritten
+
+
+def _check_cost(decoded: Mapping[str, Any]) -> None:
+    """Refuse a hash whose check would hold up all logins. Raises `UnreadableHashError`."""
+    match decoded:
+        case {"iterations": iterations}:
+            _check_time(iterations, MAX_ITERATIONS)
+        case {"block_size": r, "work_factor": n, "parallelism": p}:
+            _check_memory(128 * r * (n + p), passes=p)
+        case {"memory_cost": kibibytes, "time_cost": passes}:
+            _check_memory(kibibytes * 1024, passes=passes)
+        case {"work_factor": cost}:
+            _check_time(cost, MAX_BCRYPT_COST)
+
+
+def _check_time(number: int, most: int) -> None:
+    if not 0 < number <= most:
+        raise UnreadableHashError("A check of the hash would take too long.")
+
+
+def _check_memory(size: int, *, passes: int) -> None:
+    if size > MAX_MEMORY:
+        raise UnreadableHashError("A check of the hash would take too much memory.")
+    _check_time(size * passes, MAX_MEMORY * MAX_PASSES)
 
 
 def _rewrite(encoded: str) -> str:
     if form := PBKDF2.fullmatch(encoded):
-        if not 0 < int(form["rounds"]) <= MAX_ITERATIONS:
-            raise UnreadableHashError("The hash has too many iterations.")
+        _check_time(int(form["rounds"]), MAX_ITERATIONS)
         parameters = f"{DIGESTS[form['digest']]}:{int(form['rounds'])}"
         return _join(ForeignPBKDF2Hasher.algorithm, parameters, form["salt"], form["hash"])
     if form := SCRYPT.fullmatch(encoded):
         ln, r, p = int(form["ln"]), int(form["r"]), int(form["p"])
-        if not ln or not r or not p or 128 * r * (2**ln + p) > MAX_MEMORY:
-            raise UnreadableHashError("A check of the hash would take too much memory.")
+        _check_memory(128 * r * (2**ln + p), passes=p)
         return _join(ForeignScryptHasher.algorithm, f"{ln}:{r}:{p}", form["salt"], form["hash"])
-    if form := BCRYPT.fullmatch(encoded):
-        if int(form["cost"]) > MAX_BCRYPT_COST:
-            raise UnreadableHashError("A check of the hash would take too long.")
+    if BCRYPT.fullmatch(encoded):
         return f"bcrypt${encoded}"
-    if form := ARGON2.fullmatch(encoded):
-        if int(form["memory"]) * 1024 > MAX_MEMORY:
-            raise UnreadableHashError("A check of the hash would take too much memory.")
+    if ARGON2.fullmatch(encoded):
         return f"{Argon2PasswordHasher.algorithm}{encoded}"
     return encoded
 

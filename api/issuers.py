@@ -105,6 +105,7 @@ class _Fetch(threading.Thread):
         super().__init__(daemon=True, name=f"keys of {url}")
         self._url, self._is_internal, self._pk = url, is_internal, pk
         self._deadline = Deadline()
+        self._ended = threading.Event()  # others may wait for it before the thread has started
         self._jwks = ""
         self._error: Exception = FetchError(TOO_SLOW)
 
@@ -116,10 +117,11 @@ class _Fetch(threading.Thread):
         finally:
             if self._pk is not None:
                 self._keep(self._pk)
+            self._ended.set()
 
     def wait(self) -> str:
         """Return the keys. Raises `FetchError`, `UnusableKeysError`."""
-        self.join(self._deadline.left())
+        self._ended.wait(self._deadline.left())
         if not self._jwks:
             raise self._error
         return self._jwks
@@ -166,7 +168,12 @@ def _start(issuer: IssuerState) -> _Fetch | None:
         return _running.get(issuer.pk)
     fetch = _Fetch(issuer.url, is_internal=issuer.is_internal, pk=issuer.pk)
     _running[issuer.pk] = fetch
-    fetch.start()
+    try:
+        fetch.start()
+    except RuntimeError:
+        del _running[issuer.pk]
+        logger.warning("The keys of %s could not be fetched: no thread is left.", issuer.url)
+        return None
     return fetch
 
 

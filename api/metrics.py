@@ -59,7 +59,10 @@ def _request(route: str | None, method: str, status: int) -> Histogram:
 
 
 def count_authentication(method: str, outcome: str) -> None:
-    """Count a check of credentials: `success`, `failure`, `throttled` or `queue_full`."""
+    """Count a check of credentials.
+
+    `outcome` is `success`, `failure`, `throttled`, `queue_full` or `issuer_unavailable`.
+    """
     _authentications.labels(method, outcome).inc()
 
 

@@ -50,18 +50,19 @@ def check_issuer(url: str, *, given: str) -> None:
         raise ValidationError({"url": str(error)}) from error
 
 
-@transaction.atomic
 def trust_issuer(
     url: str, *, name: str = "", audience: str = "", is_internal: bool = False, given: str = ""
 ) -> TrustedIssuer:
     """Trust an issuer, or replace what is known about it. Raises `ValidationError`."""
     check_issuer(url, given=given)
-    issuer = TrustedIssuer.objects.filter(url=url).first() or TrustedIssuer(url=url)
-    issuer.name, issuer.audience, issuer.is_internal = name, audience, is_internal
-    for column, value in key_columns(url, given=given, is_internal=is_internal).items():
-        setattr(issuer, column, value)
-    issuer.full_clean()
-    issuer.save()
+    columns = key_columns(url, given=given, is_internal=is_internal)  # before SQLite is locked
+    with transaction.atomic():
+        issuer = TrustedIssuer.objects.filter(url=url).first() or TrustedIssuer(url=url)
+        issuer.name, issuer.audience, issuer.is_internal = name, audience, is_internal
+        for column, value in columns.items():
+            setattr(issuer, column, value)
+        issuer.full_clean()
+        issuer.save()
     return issuer
 
 

@@ -14,6 +14,7 @@ from api.client_authentication.assertion import PrivateKeyJWT
 from api.client_authentication.base import MalformedProofError, Method, MissingProofError, Proof
 from api.client_authentication.secret import TWO_WAYS, Basic, Post
 from api.credentials import BadCredentialsError, Login
+from api.issuers import IssuerUnavailableError
 from api.throttling.address import client_address
 from api.throttling.guard import TooManyFailuresError, guard
 from api.throttling.slow_hashes import QueueFullError
@@ -51,7 +52,8 @@ def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "log
     """Check a proof under the rate limit. Log failures as `<event>_failed` or `<event>_throttled`.
 
     `method` labels it in the metrics. A client may be restricted to another method.
-    Raises `BadCredentialsError`, `TooManyFailuresError`, `QueueFullError`.
+    Raises `BadCredentialsError`, `TooManyFailuresError`, `QueueFullError`,
+    `IssuerUnavailableError`.
     """
     address = client_address(request)
     client_id = proof.client_ids[0]
@@ -71,6 +73,9 @@ def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "log
         raise
     except QueueFullError:
         metrics.count_authentication(method, "queue_full")
+        raise
+    except IssuerUnavailableError:
+        metrics.count_authentication(method, "issuer_unavailable")
         raise
     metrics.count_authentication(method, "success")
     return login

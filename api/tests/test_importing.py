@@ -11,7 +11,8 @@ from django.contrib.auth.hashers import make_password
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
-from api.credentials import create_client
+from api import clients
+from api.credentials import NO_SECRET, create_client
 from api.foreign_hashes import UnreadableHashError, to_django
 from api.hashers import GeneratedSecretHasher, generate_secret
 from api.models import Client
@@ -89,8 +90,38 @@ def test_hash_is_taken_over_and_upgraded_at_the_first_login(
         pytest.param("pbkdf2_sha256$x", "The pbkdf2_sha256 hash is malformed.", id="cut off"),
         pytest.param(
             "$pbkdf2-sha256$99999999$c2FsdA$" + 43 * "A",
-            "The hash has too many iterations.",
+            "A check of the hash would take too long.",
             id="slow PBKDF2",
+        ),
+        pytest.param(
+            "pbkdf2_sha256$2000000000$salt$" + 43 * "A",
+            "A check of the hash would take too long.",
+            id="slow PBKDF2 of Django",
+        ),
+        pytest.param(
+            "$scrypt$ln=14,r=8,p=9999$c2FsdA$" + 43 * "A",
+            "A check of the hash would take too long.",
+            id="slow scrypt",
+        ),
+        pytest.param(
+            "scrypt$1048576$salt$8$1$" + 43 * "A",
+            "A check of the hash would take too much memory.",
+            id="large scrypt of Django",
+        ),
+        pytest.param(
+            "$argon2id$v=19$m=262144,t=9999,p=1$c2FsdHNhbHQ$" + 43 * "A",
+            "A check of the hash would take too long.",
+            id="slow Argon2",
+        ),
+        pytest.param(
+            "argon2$argon2id$v=19$m=9999999,t=1,p=1$c2FsdHNhbHQ$" + 43 * "A",
+            "A check of the hash would take too much memory.",
+            id="large Argon2 of Django",
+        ),
+        pytest.param(
+            "bcrypt_sha256$$2b$31$" + 53 * "a",
+            "A check of the hash would take too long.",
+            id="slow bcrypt of Django",
         ),
         pytest.param(
             "$scrypt$ln=30,r=8,p=1$c2FsdA$" + 43 * "A",
@@ -299,6 +330,15 @@ def test_export_gives_everything_back(
     call_command("exportclients", stdout=out)
     assert secret not in out.getvalue()
     before = stored_clients()
+    clients.restrict(create_client("must-use-a-key")[0], "private_key_jwt")
+    create_client("keys-only", secret=NO_SECRET)
+    again, left_out = StringIO(), StringIO()
+    call_command("exportclients", stdout=again, stderr=left_out)
+    assert again.getvalue() == out.getvalue()
+    assert left_out.getvalue().splitlines() == [
+        "'must-use-a-key': It logs in without a secret.",
+        "'keys-only': It logs in without a secret.",
+    ]
     Client.objects.all().delete()
     assert import_text(out.getvalue()) == ({"created": 2, "existing": 0, "refused": 0}, "")
     assert stored_clients() == before

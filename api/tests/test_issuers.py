@@ -90,6 +90,38 @@ def test_invented_keys_make_us_ask_once_in_thirty_seconds(
     assert issuer.asked == FETCH
 
 
+def test_a_login_may_wait_for_a_fetch_that_is_about_to_start(
+    log_in: Callable[[str], Any], issuer: Issuer, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_old(ISSUER_RETRY)
+    token, start, meanwhile = issuer.token({"kid": "two"}), threading.Thread.start, []
+
+    def start_late(fetch: threading.Thread) -> None:
+        meanwhile.append(log_in(token))
+        start(fetch)
+
+    monkeypatch.setattr(issuers._Fetch, "start", start_late)
+    log_in(token)
+    (response,) = meanwhile
+    assert_error(response, 503, "temporarily_unavailable", UNAVAILABLE)
+
+
+def test_a_fetch_without_a_thread_blocks_no_later_one(
+    log_in: Callable[[str], Any], issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    make_old(ISSUER_RETRY)
+    issuer.rotate("two")
+    with monkeypatch.context() as patch:
+        patch.setattr(issuers._Fetch, "start", fail)
+        refused = log_in(issuer.token())
+        assert_error(refused, 503, "temporarily_unavailable", UNAVAILABLE)
+    age(tried_at=ISSUER_RETRY)
+    assert log_in(issuer.token()).status_code == 200
+
+
 @pytest.mark.parametrize("claims", [{"sub": "stranger"}, {"iss": "http://127.0.0.1:1"}])
 def test_a_stranger_cannot_make_us_fetch(
     claims: dict[str, str], log_in: Callable[[str], Any], issuer: Issuer

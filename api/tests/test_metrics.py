@@ -1,15 +1,22 @@
 """Metrics: what is counted, who may read it, and that labels cannot grow."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.db import DatabaseError
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from rest_framework.test import APIClient
 
 from api import health, metrics
+from api.models import Client, TrustedIssuer
+from api.tests.support.issuer import SUBJECT, Issuer, form
 from api.tests.support.responses import assert_error, basic, bearer
+from api.trust import add_identity, trust_issuer
+
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def scrape(http: APIClient, token: str) -> dict[tuple[str, ...], float]:
@@ -66,6 +73,19 @@ def test_logins_are_counted_by_method_and_outcome(
     changed = counted(lambda: http.post("/login", {}, format="json", headers=headers))
     assert changed["authdemo_authentications_total", "client_secret_basic", outcome] == 1
     assert changed["authdemo_http_request_duration_seconds_count", "POST", "/login", status] == 1
+
+
+def test_login_that_an_issuer_keeps_out_is_counted(
+    http: APIClient, client_row: Client, counted: Callable[..., dict[tuple[str, ...], float]]
+) -> None:
+    issuer = Issuer()
+    trusted = trust_issuer(issuer.url, given=issuer.jwks())
+    add_identity(client_row, trusted, SUBJECT, {})
+    # Its last fetch has just failed.
+    TrustedIssuer.objects.update(given_jwks="", fetched_at=EPOCH, tried_at=timezone.now())
+    changed = counted(lambda: http.post("/login", form(issuer.token()), format="json"))
+    outcome = "authdemo_authentications_total", "private_key_jwt", "issuer_unavailable"
+    assert changed[outcome] == 1
 
 
 def test_throttled_login_is_counted(

@@ -11,8 +11,10 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client as Browser
 
+from api import trust
 from api.admin.issuers import IssuerForm
 from api.credentials import create_client
 from api.models import Client, TrustedIssuer, WorkloadIdentity
@@ -67,6 +69,17 @@ def test_an_issuer_is_trusted_by_discovery(db: None) -> None:
         trusted.tried_at,
         trusted.fetched_at,
     )
+
+
+def test_no_transaction_is_open_while_an_issuer_is_asked(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def discover(_: str, **__: bool) -> str:
+        assert not connection.in_atomic_block  # which would lock SQLite
+        return Issuer().jwks()
+
+    monkeypatch.setattr(trust, "discover", discover)
+    assert run("trustissuer", URL) == "one\n"
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,31 @@
-"""Write all clients, so that `importclients` can read them."""
+"""Write the clients that log in with a secret, so that `importclients` can read them.
+
+One that must use a key may have a secret too, which would be good after the import: a file says
+nothing of keys and methods.
+"""
 
 import json
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from api.models import Client
+from api.client_keys import METHOD
+from api.models import Client, ClientProfile
 from api.scopes import is_scope
 
 
 class Command(BaseCommand):
-    help = "Prints all clients as JSON lines, with the hashes of their secrets."
+    help = "Prints the clients that log in with a secret as JSON lines, with its hash."
 
     def handle(self, *args: Any, **options: Any) -> None:
         clients = Client.objects.order_by("pk").prefetch_related("groups")
+        must_use_keys = set(
+            ClientProfile.objects.filter(auth_method=METHOD).values_list("client_id", flat=True)
+        )
         for client in clients.iterator(chunk_size=1000):
+            if client.pk in must_use_keys or not client.has_usable_password():
+                self.stderr.write(f"{client.username!r}: It logs in without a secret.")
+                continue
             scopes = sorted(group.name for group in client.groups.all() if is_scope(group.name))
             described = {
                 "client_id": client.username,
