@@ -19,12 +19,12 @@ from api.exceptions import (
     body,
     translate,
 )
-from api.negotiation import is_of_a_program
+from api.negotiation import is_from_a_program
 
 
 def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Refuse a request with the error that the exception stands for."""
-    if isinstance(exception, Resolver404) and (path := _right_path(request.path_info)):
+    if isinstance(exception, Resolver404) and (path := _corrected_path(request.path_info)):
         return _plain(request, NotFound(f"There is nothing at this path; use {path} instead."))
     return _plain(request, translate(exception) or InvalidRequest())
 
@@ -40,7 +40,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return _plain(request, translated or ServerError())
 
 
-def _right_path(path: str) -> str | None:
+def _corrected_path(path: str) -> str | None:
     """Return the endpoint's path if only superfluous slashes are wrong, else `None`.
 
     It comes from `urls.py`: an error never repeats what a caller sent.
@@ -56,7 +56,7 @@ def _right_path(path: str) -> str | None:
 
 def _plain(request: HttpRequest, error: APIError) -> HttpResponse:
     """Respond without DRF: with a page to a browser, with JSON to a program."""
-    if "text/html" in request.headers.get("Accept", "") and not is_of_a_program(request):
+    if "text/html" in request.headers.get("Accept", "") and not is_from_a_program(request):
         page = loader.render_to_string("api/error_page.html", {"error": body(error)})
         return HttpResponse(page, status=error.status_code, headers=error.headers)
     return JsonResponse(body(error), status=error.status_code, headers=error.headers)

@@ -27,7 +27,7 @@ class UnsupportedBodyError(Exception):
     """No parser reads the body. The message tells the caller what to send instead."""
 
 
-def is_of_a_program(request: HttpRequest) -> bool:
+def is_from_a_program(request: HttpRequest) -> bool:
     """Tell whether a request gets JSON whatever it accepts.
 
     Java prefers text/html even in a POST. So a POST gets a page only if one of our pages sent it.
@@ -66,7 +66,7 @@ class ContentNegotiation(DefaultContentNegotiation):
         first = next(iter(renderers))
         if takes_anything(request._request) and not format_suffix:
             return first, str(first.media_type)
-        if is_of_a_program(request._request):
+        if is_from_a_program(request._request):
             renderers = [one for one in renderers if not isinstance(one, BrowsableAPIRenderer)]
         try:
             chosen: Any = super().select_renderer(request, renderers, format_suffix)

@@ -241,8 +241,8 @@ def read(text: str) -> AccessToken:
 def verify(text: str) -> AccessToken:
     """Parse a token for this service and check that it is good now. Raises `TokenError`.
 
-    One query tells whether the client is active, the token is not revoked, and the secret or key it
-    was obtained with is still good.
+    One query tells whether the client is active, the token is not revoked, and its credential is
+    still good.
     """
     try:
         token = _verify(text)

@@ -1,8 +1,8 @@
 """Read clients from files of this and other login services.
 
-`read_rows` knows CSV and JSON lines of our own, `dumpdata` of django-oauth-toolkit and of Django's
-users, a client list of Hydra and a realm of Keycloak. It yields a `Row` or a `Refusal` for each
-client, so one bad row stops no other.
+`read_rows` knows CSV and JSON lines of our own, and `dumpdata` of django-oauth-toolkit and of
+Django's users. It also knows a client list of Hydra and a realm of Keycloak. It yields a `Row` or a
+`Refusal` for each client, so one bad row stops no other.
 """
 
 import csv

@@ -53,9 +53,9 @@ class StoredKey(NamedTuple):
 class IssuerState:
     """A trusted issuer and its keys at one moment.
 
-    `is_given` means that staff gave the keys. Otherwise `jwks` has the fetched ones, and the rest
-    says how old they are, whether a fetch was tried lately, and whether the last one has failed or
-    still runs. `jwks` is empty if they have been kept for too long.
+    `is_given` means that staff gave the keys. Otherwise `jwks` has the fetched ones, or is empty if
+    they have been kept for too long. The rest tells how old they are, whether a fetch was tried
+    lately, and whether the last one failed or still runs.
     """
 
     pk: int

@@ -26,11 +26,11 @@ from api.views.base import ClientView
 class LoginView(ClientView):
     """Get an access token for client credentials (RFC 6749 §4.4).
 
-    Send the credentials as HTTP Basic, in a form or in JSON, or send an assertion that the client
-    has signed with its key (RFC 7523 §2.2). `grant_type` is required unless the body is JSON.
-    `resource` names the API that the token is for. Without it, the token is for the client's
-    default API, or else for this service. `scope` selects some of the client's scopes that the API
-    understands. Without it, the token has all of them.
+    Send the credentials as HTTP Basic, in a form or in JSON. Or send an assertion: one that the
+    client signed with its key (RFC 7523 §2.2), or its platform's token. `grant_type` is required
+    unless the body is JSON. `resource` names the API that the token is for. Without it, the token
+    is for the client's default API, or else for this service. `scope` selects some of the client's
+    scopes that the API understands. Without it, the token has all of them.
     """
 
     renderer_classes = (JSONRenderer, SignInPage)
