@@ -19,6 +19,7 @@ import jwt
 import pytest
 import requests
 
+from api.tests.support.assertions import KeyPair
 from api.tests.support.needs import need
 from api.tests.support.server import PROJECT, Server, free_port
 
@@ -117,8 +118,19 @@ def run(sdk: list[str], mcp: MCP, credentials: tuple[str, str]) -> subprocess.Co
     )
 
 
-def test_sdk_logs_in_lists_the_tools_and_calls_one(sdk: list[str], mcp: MCP) -> None:
-    credentials = mcp.client("--scope", "read", "--scope", "write", "--resource", mcp.url)
+@pytest.mark.parametrize("proof", ["secret", "key"])
+def test_sdk_logs_in_lists_the_tools_and_calls_one(
+    sdk: list[str], mcp: MCP, proof: str, tmp_path: Path
+) -> None:
+    arguments = ["--scope", "read", "--scope", "write", "--resource", mcp.url]
+    if proof == "key":
+        pair, file = KeyPair.generate(), tmp_path / "public.pem"
+        file.write_text(pair.public_pem)
+        client_id = f"signer-{time.monotonic_ns()}"
+        mcp.service.manage("createclient", client_id, *arguments, "--key", str(file))
+        credentials = client_id, pair.private_pem
+    else:
+        credentials = mcp.client(*arguments)
     done = run(sdk, mcp, credentials)
     assert done.returncode == 0, done.stderr
     tools, total, token = json.loads(done.stdout)
@@ -142,9 +154,11 @@ def test_sdk_of_a_client_without_the_grant_is_refused(
     assert done.stdout == ""
 
 
-def test_sdk_with_a_wrong_secret_is_refused(sdk: list[str], mcp: MCP) -> None:
+@pytest.mark.parametrize("proof", ["secret", "key"])
+def test_sdk_with_a_wrong_credential_is_refused(sdk: list[str], mcp: MCP, proof: str) -> None:
     client_id, _ = mcp.client("--resource", mcp.url)
-    done = run(sdk, mcp, (client_id, "wrong"))
+    wrong = KeyPair.generate().private_pem if proof == "key" else "wrong"
+    done = run(sdk, mcp, (client_id, wrong))
     assert done.returncode != 0
     assert "invalid_client" in done.stderr
 

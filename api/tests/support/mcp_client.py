@@ -1,6 +1,6 @@
 """Log in, list the tools of an MCP server and call one, with PyPI's SDK.
 
-Arguments: the server's address, issuer, client id, client secret.
+Arguments: the server's address, issuer, client id, and a client secret or a private key.
 """
 
 import asyncio
@@ -9,7 +9,11 @@ import sys
 
 import httpx2
 from mcp import ClientSession
-from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+from mcp.client.auth.extensions.client_credentials import (
+    ClientCredentialsOAuthProvider,
+    PrivateKeyJWTOAuthProvider,
+    SignedJWTParameters,
+)
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from mcp.types import TextContent
@@ -33,11 +37,28 @@ class Storage:
         raise AssertionError("The client is known already.")
 
 
-async def main(url: str, issuer: str, client_id: str, secret: str) -> None:
-    storage = Storage()
-    provider = ClientCredentialsOAuthProvider(
-        url, storage, client_id=client_id, client_secret=secret, issuer=issuer
+def provider_of(
+    url: str, storage: Storage, issuer: str, client_id: str, credential: str
+) -> ClientCredentialsOAuthProvider | PrivateKeyJWTOAuthProvider:
+    if not credential.startswith("-----BEGIN"):
+        return ClientCredentialsOAuthProvider(
+            url, storage, client_id=client_id, client_secret=credential, issuer=issuer
+        )
+    signed = SignedJWTParameters(
+        issuer=client_id, subject=client_id, signing_key=credential, signing_algorithm="ES256"
     )
+    return PrivateKeyJWTOAuthProvider(
+        url,
+        storage,
+        client_id=client_id,
+        assertion_provider=signed.create_assertion_provider(),
+        issuer=issuer,
+    )
+
+
+async def main(url: str, issuer: str, client_id: str, credential: str) -> None:
+    storage = Storage()
+    provider = provider_of(url, storage, issuer, client_id, credential)
     async with (
         httpx2.AsyncClient(auth=provider) as http,
         streamable_http_client(url, http_client=http) as (read, write),

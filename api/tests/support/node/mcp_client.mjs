@@ -1,9 +1,16 @@
 // Log in, list the tools of an MCP server and call one, with npm's SDK.
-// Arguments: the server's address, issuer, client id, client secret.
-import { Client, ClientCredentialsProvider, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+// Arguments: the server's address, issuer, client id, and a client secret or a private key.
+import {
+  Client,
+  ClientCredentialsProvider,
+  PrivateKeyJwtProvider,
+  StreamableHTTPClientTransport,
+} from "@modelcontextprotocol/client";
 
-const [url, expectedIssuer, clientId, clientSecret] = process.argv.slice(2);
-const authProvider = new ClientCredentialsProvider({ clientId, clientSecret, expectedIssuer });
+const [url, expectedIssuer, clientId, credential] = process.argv.slice(2);
+const authProvider = credential.startsWith("-----BEGIN")
+  ? new PrivateKeyJwtProvider({ clientId, privateKey: credential, algorithm: "ES256", expectedIssuer })
+  : new ClientCredentialsProvider({ clientId, clientSecret: credential, expectedIssuer });
 const client = new Client({ name: "test", version: "1" });
 await client.connect(new StreamableHTTPClientTransport(new URL(url), { authProvider }));
 const { tools } = await client.listTools();
