@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from api import jose, keys, usage
@@ -103,16 +103,11 @@ def check(
 def _use(client_pk: int, jti: str, *, until: float) -> None:
     """Record that a client has used an assertion. Raises `BadCredentialsError` the second time.
 
-    The database lets only one of several processes insert the row, and keeps it over a restart.
+    The database lets one of several processes insert the row, and keeps it over a restart.
     """
     digest = jose.encode(hashlib.sha256(f"{client_pk} {jti}".encode()).digest())
-    try:
-        with transaction.atomic():
-            UsedAssertion.objects.create(
-                digest=digest, expires_at=datetime.fromtimestamp(until, UTC)
-            )
-    except IntegrityError:
-        raise BadCredentialsError("assertion: used before") from None
+    if not UsedAssertion.objects.add_once(digest, datetime.fromtimestamp(until, UTC)):
+        raise BadCredentialsError("assertion: used before")
     if digest.startswith(DELETES):
         then = timezone.now() - keys.LEEWAY  # by then expired on machines with a slow clock too
         usage.unless_busy(
