@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from api import jose, keys, public_keys, usage
@@ -109,16 +109,11 @@ def _load(jwk: str) -> PublicKey:
 def _use(client_pk: int, jti: str, *, until: float) -> None:
     """Record that a client has used an assertion. Raises `BadCredentialsError` the second time.
 
-    The database lets only one of several processes insert the row, and keeps it over a restart.
+    The database lets one of several processes insert the row, and keeps it over a restart.
     """
     digest = jose.encode(hashlib.sha256(f"{client_pk} {jti}".encode()).digest())
-    try:
-        with transaction.atomic():
-            UsedAssertion.objects.create(
-                digest=digest, expires_at=datetime.fromtimestamp(until, UTC)
-            )
-    except IntegrityError:
-        raise BadCredentialsError("assertion: used before") from None
+    if not UsedAssertion.objects.add_once(digest, datetime.fromtimestamp(until, UTC)):
+        raise BadCredentialsError("assertion: used before")
     if not secrets.randbelow(DELETED_EVERY):
         then = timezone.now() - keys.LEEWAY  # so expired on machines with a slow clock too
         usage.unless_busy(

@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.auth.models import Group, User, UserManager
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import connection, models
 
 from api import identifiers
 
@@ -206,6 +206,21 @@ class RevokedToken(models.Model):
         return self.jti
 
 
+class UsedAssertionManager(ExpiringManager):
+    def add_once(self, digest: str, expires_at: datetime) -> bool:
+        """Record an assertion, and tell whether it is new.
+
+        It is one statement and no transaction: over several, Python's threads and processes would
+        hold SQLite's lock so long that some logins wait in vain.
+        """
+        table = UsedAssertion._meta.db_table
+        sql = f"INSERT INTO {table} (digest, expires_at) VALUES (%s, %s) ON CONFLICT DO NOTHING"  # noqa: S608
+        with connection.cursor() as cursor:
+            moment = connection.ops.adapt_datetimefield_value(expires_at)
+            cursor.execute(sql, [digest, moment])
+            return bool(cursor.rowcount)
+
+
 class UsedAssertion(models.Model):
     """An assertion that a client has used. The row is kept until nobody could use it again.
 
@@ -215,7 +230,7 @@ class UsedAssertion(models.Model):
     digest = models.CharField(max_length=43, primary_key=True)
     expires_at = models.DateTimeField(db_index=True)
 
-    objects = ExpiringManager()
+    objects = UsedAssertionManager()
 
     def __str__(self) -> str:
         return self.digest

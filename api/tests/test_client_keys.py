@@ -105,11 +105,7 @@ def test_client_logs_in_with_its_key_and_one_query_before_the_assertion_is_recor
         "expires_in": tokens.LIFETIME,
         "scope": "read",
     }
-    statements = [query["sql"].split()[0] for query in context]
-    assert [word for word in statements if word in {"SELECT", "INSERT", "UPDATE", "DELETE"}] == [
-        "SELECT",
-        "INSERT",
-    ]
+    assert [query["sql"].split()[0] for query in context] == ["SELECT", "INSERT"]
     assert http.get("/private", headers=bearer(body["access_token"])).json()["sub"] == "signer"
     stored = json.dumps(list(UsedAssertion.objects.values_list("digest")))
     for part in (assertion, *assertion.split(".")):
