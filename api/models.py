@@ -157,6 +157,8 @@ class Resource(models.Model):
 
     def clean(self) -> None:
         """Refuse the other spelling of another resource's identifier."""
+        if not identifiers.is_absolute(self.identifier):
+            return  # the field's validator says so; PostgreSQL cannot be asked for every text
         same = Resource.objects.filter(identifier__in=identifiers.spellings(self.identifier))
         if same.exclude(pk=self.pk).exists():
             raise ValidationError({"identifier": "There is an API with this identifier."})

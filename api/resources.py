@@ -41,7 +41,10 @@ def select(login: Login, requested: Sequence[object]) -> GrantedResource | None:
 
 def find(identifier: str) -> Resource:
     """Return the resource of this name, in either spelling. Raises `ValidationError`."""
-    found = Resource.objects.filter(identifier__in=identifiers.spellings(identifier)).first()
+    found = None
+    if identifiers.is_absolute(identifier):
+        spellings = identifiers.spellings(identifier)
+        found = Resource.objects.filter(identifier__in=spellings).first()
     if found is None:
         raise ValidationError(f"There is no API {identifier!r}.")
     return found

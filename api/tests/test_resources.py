@@ -479,6 +479,13 @@ def test_what_cannot_name_an_api_is_refused(identifier: str) -> None:
 
 
 @pytest.mark.usefixtures("apis")
+@pytest.mark.parametrize("identifier", ["", "orders", f"{ORDERS}\0", "\udcff", f"{ORDERS}/"])
+def test_identifier_of_no_api_finds_none(identifier: str) -> None:
+    with pytest.raises(ValidationError, match="There is no API"):
+        resources.find(identifier)
+
+
+@pytest.mark.usefixtures("apis")
 @pytest.mark.parametrize("identifier", [ORDERS, STOCK, f"{STOCK}/"])
 def test_api_has_one_identifier_in_either_spelling(identifier: str) -> None:
     with pytest.raises(ValidationError):
