@@ -65,7 +65,7 @@ def check_path(**_kwargs: Any) -> list[CheckMessage]:
         Error(
             f"PUBLIC_URL ends in {path}, which is also a path of the service.",
             hint="Give PUBLIC_URL another path, such as /auth.",
-            id="api.E009",
+            id="api.E008",
         )
     ]
 
@@ -138,7 +138,7 @@ def check_trusted_proxies(**_kwargs: Any) -> list[CheckMessage]:
             "request is redirected for ever, and all callers share one rate limit.",
             hint="Set TRUSTED_PROXIES to the number of proxies in front. 0 is right only if the "
             "server itself speaks TLS.",
-            id="api.W010",
+            id="api.W007",
         )
     ]
 
@@ -246,7 +246,7 @@ def check_stored_hashes(databases: Any = None, **_kwargs: Any) -> list[CheckMess
             "cannot log in.",
             hint="Give them new secrets, or add the hasher to PASSWORD_HASHERS. The log names them "
             "when they try, with the reason 'unreadable hash'.",
-            id="api.W010",
+            id="api.W006",
         )
     ]
 

@@ -1,58 +1,22 @@
 """Create and register clients, rotate and remove their secrets, and restrict their methods."""
 
-import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.contrib.auth.hashers import is_password_usable, make_password
-from django.contrib.auth.models import Group
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from api import audit, client_keys
-from api.credentials import is_scope
+from api.credentials import NO_SECRET, create_client
 from api.hashers import generate_secret
 from api.models import Client, ClientProfile, RetiredSecret
 from api.public_keys import GivenKey
-from api.resources import get_or_create_scopes
-
-NO_SECRET = ""
 
 
 class SecretChangedError(Exception):
     """The client's secret was changed by another request in the meantime."""
-
-
-def scopes() -> list[Group]:
-    return [group for group in Group.objects.order_by("name") if is_scope(group.name)]
-
-
-def create_client(
-    client_id: str | None = None,
-    *,
-    name: str = "",
-    scopes: Iterable[str] = (),
-    secret: str | None = None,
-) -> tuple[Client, str]:
-    """Create a client and return it with its secret, which is stored only as a hash.
-
-    The id and the secret are generated unless given. With `NO_SECRET` the client has none.
-    Raises `ValidationError`.
-    """
-    secret = generate_secret() if secret is None else secret
-    client = Client(username=client_id or str(uuid.uuid4()), first_name=name)
-    client.password = make_password(None if secret == NO_SECRET else secret)
-    client.full_clean()
-    try:
-        with transaction.atomic():
-            client.save(force_insert=True)
-            client.groups.add(*get_or_create_scopes(scopes))
-    except IntegrityError:
-        # Another request took the id after the check.
-        raise ValidationError({"username": "This client id is taken."}) from None
-    return client, secret
 
 
 def register_client(

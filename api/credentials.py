@@ -1,4 +1,4 @@
-"""Check the credentials of clients, and of people in the admin.
+"""Create clients, and check the secrets of clients and of people in the admin.
 
 The cost of a check depends only on the form of the presented secret: one SHA-256 for a generated
 secret, one Argon2id run for any other. A secret with whitespace around it costs one more, of what
@@ -8,27 +8,29 @@ with its own algorithm until the client's first login replaces it.
 """
 
 import logging
-import re
+import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
 from django.contrib.auth.hashers import get_hasher, make_password
 from django.contrib.auth.models import User
-from django.db import Error
+from django.core.exceptions import ValidationError
+from django.db import Error, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.settings import api_settings
 
 from api import usage
-from api.hashers import GeneratedSecretHasher, is_generated, is_unreadable
-from api.models import RetiredSecret
+from api.hashers import GeneratedSecretHasher, generate_secret, is_generated, is_unreadable
+from api.models import Client, RetiredSecret
+from api.scopes import get_or_create_scopes, is_scope
 from api.standing import ClientState, GrantedResource, look_up_for_login
 from api.usage import fail_if_locked
 
-INTROSPECT, REGISTER = "introspect", "register"  # scopes that this service requires
-SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
 RIGHT_WITHOUT_SPACES = "wrong secret, right without the spaces or line breaks around it"
+NO_SECRET = ""  # for a client that has another credential
 UPGRADE_MARGIN = timedelta(seconds=10)  # for logins that began before the hash was upgraded
 logger = logging.getLogger(__name__)
 
@@ -82,11 +84,6 @@ class Login:
         if not wanted.issubset(scopes):
             raise ScopeNotGrantedError
         return tuple(scope for scope in scopes if scope in wanted)
-
-
-def is_scope(name: str) -> bool:
-    """Tell whether a group's name can be a scope: one with spaces would be read as several."""
-    return bool(SCOPE.fullmatch(name))
 
 
 def current_scopes(client_id: str) -> set[str]:
@@ -184,3 +181,29 @@ def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
         logger.warning("The hash of a client's secret could not be upgraded.")
         return encoded
     return upgraded
+
+
+def create_client(
+    client_id: str | None = None,
+    *,
+    name: str = "",
+    scopes: Iterable[str] = (),
+    secret: str | None = None,
+) -> tuple[Client, str]:
+    """Create a client and return it with its secret, which is stored only as a hash.
+
+    The id and the secret are generated unless given. With `NO_SECRET` the client has none.
+    Raises `ValidationError`.
+    """
+    secret = generate_secret() if secret is None else secret
+    client = Client(username=client_id or str(uuid.uuid4()), first_name=name)
+    client.password = make_password(None if secret == NO_SECRET else secret)
+    client.full_clean()
+    try:
+        with transaction.atomic():
+            client.save(force_insert=True)
+            client.groups.add(*get_or_create_scopes(scopes))
+    except IntegrityError:
+        # Another request took the id after the check.
+        raise ValidationError({"username": "This client id is taken."}) from None
+    return client, secret

@@ -26,7 +26,8 @@ from api import jose
 from api.fetch import TOO_SLOW, Deadline, FetchError, fetch_json
 from api.jose import PublicKey, UnusableKeyError
 from api.models import TrustedIssuer
-from api.standing import ISSUER_RETRY, IssuerState
+from api.standing import IssuerState
+from api.standing.logins import ISSUER_RETRY
 from api.usage import unless_busy
 
 DISCOVERY = "/.well-known/openid-configuration"

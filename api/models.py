@@ -1,6 +1,6 @@
 """Clients, their credentials and APIs, revoked tokens, used assertions, issuers and signing keys.
 
-A client is a row of Django's user table. `standing.py` reads these tables for logins and token
+A client is a row of Django's user table. `standing/` reads these tables for logins and token
 verifications.
 """
 

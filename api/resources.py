@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from api import identifiers
-from api.credentials import Login, is_scope
+from api.credentials import Login
 from api.models import Client, Resource, ResourceGrant
+from api.scopes import get_or_create_scopes
 from api.standing import GrantedResource, look_up_resource
 
 
@@ -64,16 +64,6 @@ def create_resource(
         resource.save(force_insert=True)
         resource.scopes.set(get_or_create_scopes(scopes))
     return resource
-
-
-def get_or_create_scopes(names: Iterable[str]) -> list[Group]:
-    """Return the groups of these names. Raises `ValidationError`."""
-    names = set(names)
-    for name in names:
-        if not is_scope(name):
-            raise ValidationError({"scopes": f"{name!r} is not a scope (RFC 6749 §3.3)."})
-        Group(name=name).clean_fields()
-    return [Group.objects.get_or_create(name=name)[0] for name in names]
 
 
 def set_grants(

@@ -23,9 +23,10 @@ from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 
 from api import audit, keys, metrics
-from api.credentials import INTROSPECT, Login
+from api.credentials import Login
 from api.jose import encode
 from api.models import JTI_LENGTH, RevokedToken, TokenGeneration
+from api.scopes import INTROSPECT
 from api.standing import ClientState, GrantedResource, look_up_for_token
 
 FINGERPRINT_CLAIM = "secret_fp"

@@ -60,7 +60,7 @@ def service(project: Path) -> Iterator[tuple[int, dict[str, dict[str, str]]]]:
 
         manage("migrate", "--verbosity", "0")
         made = json.loads(manage("createclient", "generated"))
-        code = "from api.clients import create_client; create_client('chosen', secret='bar')"
+        code = "from api.credentials import create_client; create_client('chosen', secret='bar')"
         manage("shell", "--command", code)
         clients = {
             "generated": {name: made[name] for name in ("client_id", "client_secret")},

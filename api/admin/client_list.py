@@ -19,8 +19,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from api import clients
 from api.models import Client, Resource, ResourceGrant
+from api.scopes import all_scopes
 
 MAX_LISTED = 1000  # rows that can be paged through; beyond them, search
 _BYTE_ORDER = {"postgresql": "C", "sqlite": "BINARY"}
@@ -43,12 +43,12 @@ class ScopeFilter(SimpleListFilter):
     title = parameter_name = "scope"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(scope.name, scope.name) for scope in clients.scopes()]
+        return [(scope.name, scope.name) for scope in all_scopes()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Client]) -> QuerySet[Client]:
         if self.value() is None:
             return queryset
-        chosen = [scope.pk for scope in clients.scopes() if scope.name == self.value()]
+        chosen = [scope.pk for scope in all_scopes() if scope.name == self.value()]
         members = User.groups.through.objects.filter(group__in=chosen)
         return queryset.filter(pk__in=members.values("user_id"))
 

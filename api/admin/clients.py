@@ -13,12 +13,14 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from api import clients, credentials, resources, tokens
+from api import clients, resources, tokens
 from api.admin import client_list
 from api.admin.forms import ClientForm
 from api.admin.identities import IdentitiesAdmin
 from api.admin.records import activation_event, format_time, record_change
+from api.credentials import create_client
 from api.models import Client
+from api.scopes import all_scopes, is_scope
 
 
 @admin.register(Client)
@@ -60,7 +62,7 @@ class ClientAdmin(IdentitiesAdmin):
     @admin.display(description="scopes")
     def scopes(self, client: Client) -> str:
         names = sorted(group.name for group in client.groups.all())
-        return " ".join(filter(credentials.is_scope, names))
+        return " ".join(filter(is_scope, names))
 
     @admin.display(description="last used")
     def last_used(self, client: Client) -> str:
@@ -105,7 +107,7 @@ class ClientAdmin(IdentitiesAdmin):
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
-            scopes = Group.objects.filter(pk__in=[group.pk for group in clients.scopes()])
+            scopes = Group.objects.filter(pk__in=[group.pk for group in all_scopes()])
             kwargs |= {"queryset": scopes.order_by("name"), "widget": forms.CheckboxSelectMultiple}
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
@@ -119,7 +121,7 @@ class ClientAdmin(IdentitiesAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
             scopes = [group.name for group in form.cleaned_data["groups"]]
-            client, obj.secret = clients.create_client(name=obj.first_name, scopes=scopes)
+            client, obj.secret = create_client(name=obj.first_name, scopes=scopes)
             obj.pk, obj.username = client.pk, client.username
             self._set_grants(client, form)
             record_change(request, "client_created", client=obj.username)

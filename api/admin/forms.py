@@ -7,12 +7,13 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from api import client_keys, credentials, public_keys
+from api import client_keys, public_keys
 from api.client_authentication import METHODS
 from api.identifiers import MAX_LENGTH
 from api.jose import UnusableKeyError
 from api.models import Client, ClientProfile, Resource
 from api.public_keys import GivenKey
+from api.scopes import is_scope
 
 GRACE_PERIODS = {"0": "now", "1": "in 1 hour", "24": "in 24 hours", "168": "in 7 days"}  # hours
 
@@ -71,7 +72,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
         chosen = {group.pk for group in self.cleaned_data["groups"]}
         if self.instance.pk:
             current = self.instance.groups.all()
-            chosen |= {group.pk for group in current if not credentials.is_scope(group.name)}
+            chosen |= {group.pk for group in current if not is_scope(group.name)}
         return Group.objects.filter(pk__in=chosen)
 
 

@@ -13,11 +13,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from api import clients
 from api.admin import connection
 from api.admin.forms import ResourceForm
 from api.admin.people import AuditedAdmin
 from api.models import Resource
+from api.scopes import all_scopes
 
 MAX_CLIENTS = 50  # that a page of an API names; the list of clients has them all
 
@@ -68,7 +68,7 @@ class ResourceAdmin(AuditedAdmin):
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "scopes":
-            scopes = Group.objects.filter(pk__in=[group.pk for group in clients.scopes()])
+            scopes = Group.objects.filter(pk__in=[group.pk for group in all_scopes()])
             kwargs |= {"queryset": scopes.order_by("name"), "widget": forms.CheckboxSelectMultiple}
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 

@@ -9,10 +9,10 @@ from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from api.credentials import is_scope
 from api.foreign_hashes import UnreadableHashError, to_django
 from api.importing.rows import Refusal, RefusedError, Row
 from api.models import Client
+from api.scopes import is_scope
 
 BATCH = 1000  # rows
 TAKEN = "The client id is taken."

@@ -14,8 +14,7 @@ from redis import Redis
 from rest_framework.test import APIClient
 
 from api import keys, tokens
-from api.clients import create_client
-from api.credentials import check
+from api.credentials import check, create_client
 from api.models import Client
 from api.tests.support.chromium import chromium, watched_page
 from api.tests.support.server import Server, Service

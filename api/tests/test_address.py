@@ -7,7 +7,7 @@ from django.test import RequestFactory
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api.clients import create_client
+from api.credentials import create_client
 from api.tests.support.responses import assert_error
 from api.throttling.address import UnusableAddressError, caller_network, client_address
 

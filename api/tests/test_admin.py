@@ -23,6 +23,7 @@ from rest_framework.test import APIClient
 
 from api import client_keys, clients, keys, public_keys
 from api.admin import ClientAdmin, client_list
+from api.credentials import create_client
 from api.hashers import GENERATED
 from api.models import Client, ClientKey, ClientProfile, SigningKey
 from api.tests.support.assertions import KeyPair, claims_of, presented
@@ -148,10 +149,10 @@ def test_list_takes_as_many_queries_for_many_clients_as_for_few(admin: Browser) 
             admin.get(LIST)
         return len(context)
 
-    clients.create_client(scopes=["read"])
+    create_client(scopes=["read"])
     few = queries()
     for _ in range(20):
-        clients.create_client(scopes=["read", "write"])
+        create_client(scopes=["read", "write"])
     assert queries() == few
 
 
@@ -160,7 +161,7 @@ def test_list_ends_at_its_bound_and_says_so(
 ) -> None:
     monkeypatch.setattr(client_list, "MAX_LISTED", 3)
     for number in range(5):
-        clients.create_client(f"client-{number}")
+        create_client(f"client-{number}")
     page = admin.get(LIST).content.decode()
     assert "The first 3 clients; search or filter to find others." in page
 
@@ -184,7 +185,7 @@ def test_search_finds_the_beginning_of_an_id_or_a_name(
     admin: Browser, query: str, found: list[str]
 ) -> None:
     for client_id, name in (("job-1", "Night job"), ("job-10", ""), ("umlaut", "Äther")):
-        clients.create_client(client_id, name=name)
+        create_client(client_id, name=name)
     response = admin.get(LIST, {"q": query})
     assert sorted(client.username for client in response.context["cl"].result_list) == found
 
@@ -192,7 +193,7 @@ def test_search_finds_the_beginning_of_an_id_or_a_name(
 def test_filters(admin: Browser) -> None:
     now = timezone.now()
     for client_id, days in (("today", 0.5), ("this-month", 20), ("long-ago", 40), ("never", None)):
-        client, _ = clients.create_client(client_id, scopes=["read", client_id])
+        client, _ = create_client(client_id, scopes=["read", client_id])
         client.last_login = None if days is None else now - timedelta(days=days)
         client.is_active = client_id != "never"
         client.save()
@@ -234,7 +235,7 @@ def test_added_client_has_a_secret_that_its_page_alone_shows(
 
 
 def test_shown_curl_command_is_ready_to_run(admin: Browser, http: APIClient) -> None:
-    client, _ = clients.create_client("it's/$(x)")  # an id with everything that a shell understands
+    client, _ = create_client("it's/$(x)")  # an id with everything that a shell understands
     page = rotate(admin, client, 0).content.decode()
     match = re.search(r'<code id="curl">([^<]*)</code>', page)
     assert match
@@ -420,7 +421,7 @@ def test_bulk_actions_switch_clients_off_and_on(
     get_token: Callable[[], str],
     audit_log: list[str],
 ) -> None:
-    other, _ = clients.create_client("other")
+    other, _ = create_client("other")
     Client.objects.filter(pk=other.pk).update(is_active=False)
     token = get_token()
     audit_log.clear()
@@ -443,7 +444,7 @@ def test_changes_and_deletions_are_on_record(
 ) -> None:
     admin.post(page_of(client_row), {"first_name": "Renamed"})
     admin.post(page_of(client_row, "delete"), {"post": "yes"})
-    other, _ = clients.create_client("other")
+    other, _ = create_client("other")
     selected = {"action": "delete_selected", "_selected_action": [other.pk], "post": "yes"}
     admin.post(LIST, selected)
     assert audit_log == [
@@ -556,7 +557,7 @@ def test_operator_of_clients_has_no_hold_on_staff(
 
 def test_no_client_takes_the_name_of_staff(superuser: User) -> None:
     with pytest.raises(ValidationError, match="already exists"):
-        clients.create_client("boss")
+        create_client("boss")
 
 
 @pytest.mark.parametrize("path", ["999999/rotate/", "x/rotate/", "999999/revoke/", "1_2F/rotate/"])

@@ -9,7 +9,8 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client as Browser
 from pytest_django import Settings
 
-from api import clients, resources
+from api import resources
+from api.credentials import create_client
 from api.models import Client, Resource, ResourceGrant
 
 APIS, CLIENTS = "/admin/api/resource/", "/admin/api/client/"
@@ -25,7 +26,7 @@ def admin(db: None) -> Browser:
 
 @pytest.fixture
 def orders(db: None) -> Resource:
-    clients.create_client("gateway")
+    create_client("gateway")
     return resources.create_resource(ORDERS, name="Orders", scopes=["read"], server="gateway")
 
 
@@ -128,7 +129,7 @@ def test_clients_are_filtered_by_api(admin: Browser, client_row: Client, orders:
 
 
 def test_api_is_added_and_changed(admin: Browser) -> None:
-    clients.create_client("gateway")
+    create_client("gateway")
     read = Group.objects.create(name="read")
     fields = {"identifier": ORDERS, "name": "Orders", "scopes": [read.pk]}
     assert post(admin, f"{APIS}add/", **fields, server_client="gateway") is None
@@ -176,7 +177,7 @@ def test_api_names_its_clients(
     resources.set_grants(client_row, [orders])
     link = f'<a href="{CLIENTS}{client_row.pk}/change/">reporting</a>'
     assert shown() == link
-    another, _ = clients.create_client("the-second")
+    another, _ = create_client("the-second")
     resources.set_grants(another, [orders])
     monkeypatch.setattr("api.admin.resources.MAX_CLIENTS", 1)
     assert shown() == f'{link} and <a href="{CLIENTS}?api={orders.pk}">others</a>'

@@ -12,7 +12,8 @@ from django.core.management import call_command
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api import audit, clients
+from api import audit
+from api.credentials import create_client
 from api.models import Client
 from api.tests.support.load import call, log_in
 from api.tests.support.responses import basic, bearer
@@ -86,7 +87,7 @@ def test_secret_that_is_right_without_the_whitespace_around_it_is_told_to_the_lo
     client_id, secret = credentials.values()
     if kind == "chosen":
         client_id, secret = "foo", "100% bar"
-        clients.create_client(client_id, secret=secret)
+        create_client(client_id, secret=secret)
     answers = []
     for text in (f"{before}{secret}{after}", f"{before}wrong{after}"):
         pair = {"client_id": client_id, "client_secret": text}

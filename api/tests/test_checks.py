@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from api import keys
 from api.checks import check_stored_hashes
-from api.clients import create_client
+from api.credentials import create_client
 from api.hashers import ChosenSecretHasher
 from api.models import SigningKey
 from api.tests.support.server import PROJECT
@@ -56,10 +56,10 @@ def test_http_in_public(settings: Settings) -> None:
         (None, []),
         ("/auth", []),
         ("/login/auth", []),
-        ("/login", ["api.E009"]),
-        ("/admin", ["api.E009"]),
-        ("/admin/api", ["api.E009"]),
-        ("/static", ["api.E009"]),
+        ("/login", ["api.E008"]),
+        ("/admin", ["api.E008"]),
+        ("/admin/api", ["api.E008"]),
+        ("/static", ["api.E008"]),
     ],
 )
 def test_path_of_the_service_itself(
@@ -122,7 +122,7 @@ def test_workers_that_count_by_themselves(
 
 @pytest.mark.parametrize(
     ("is_https", "proxies", "expected"),
-    [(True, 0, ["api.W010"]), (True, 1, []), (False, 0, [])],
+    [(True, 0, ["api.W007"]), (True, 1, []), (False, 0, [])],
 )
 def test_https_without_a_trusted_proxy(
     settings: Settings, is_https: bool, proxies: int, expected: list[str]
@@ -161,9 +161,9 @@ def test_hashes_that_nobody_can_read_are_counted(db: None) -> None:
     for number, stored in enumerate(("$2b$12$x", "md5$a$b", "$argon2id$v=19$m=8")):
         User.objects.create(username=f"imported-{number}", password=stored)
     (warning,) = check_stored_hashes(["default"])
-    assert warning.id == "api.W010"
+    assert warning.id == "api.W006"
     assert "hashes of 3 clients" in warning.msg
-    assert ids(["default"]) == ["api.W010"]
+    assert ids(["default"]) == ["api.W006"]
 
 
 def test_no_check_is_silenced() -> None:

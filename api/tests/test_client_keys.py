@@ -21,6 +21,7 @@ from api import client_keys, clients, credentials, jose, public_keys, tokens
 from api.assertions import LEEWAY, MAX_LENGTH, TRIES
 from api.client_authentication import METHODS
 from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
+from api.credentials import NO_SECRET, create_client
 from api.models import Client, ClientKey, ClientProfile, UsedAssertion
 from api.standing import look_up_for_login
 from api.tests.support.assertions import GENERATE, KeyPair, claims_of, presented
@@ -41,7 +42,7 @@ def pair() -> KeyPair:
 @pytest.fixture
 def client(db: None, pair: KeyPair) -> Client:
     """A client with a key and no secret."""
-    client, _ = clients.create_client("signer", scopes=["read"], secret=clients.NO_SECRET)
+    client, _ = create_client("signer", scopes=["read"], secret=NO_SECRET)
     add_key(client, pair)
     return client
 
@@ -236,12 +237,12 @@ def _other_key_with_the_kid(pair: KeyPair) -> str:
 
 def _other_clients_key(pair: KeyPair) -> str:
     other = KeyPair.generate()
-    add_key(clients.create_client("other", secret=clients.NO_SECRET)[0], other)
+    add_key(create_client("other", secret=NO_SECRET)[0], other)
     return other.sign(claims_of("signer"), {"kid": other.kid})
 
 
 def _other_clients_name(pair: KeyPair) -> str:
-    clients.create_client("other", secret=clients.NO_SECRET)
+    create_client("other", secret=NO_SECRET)
     return pair.sign(claims_of("other"), {"kid": pair.kid})
 
 
@@ -436,7 +437,7 @@ def test_refusal_verifies_as_often_for_an_unknown_client(
 def test_assertion_is_good_once_and_its_record_outlives_it(
     http: APIClient, client: Client, pair: KeyPair
 ) -> None:
-    other, _ = clients.create_client("other", secret=clients.NO_SECRET)
+    other, _ = create_client("other", secret=NO_SECRET)
     add_key(other, pair)
     with time_machine.travel(timezone.now(), tick=False) as clock:
         claims = claims_of("signer", exp=int(time.time()) + client_keys.MAX_AHEAD)
@@ -459,9 +460,10 @@ def test_records_of_used_assertions_are_deleted_when_they_have_expired(
     monkeypatch.setattr(client_keys, "DELETED_AT_ONCE", 2)
     monkeypatch.setattr(client_keys, "DELETES", ("",))
     with time_machine.travel(now, tick=False):
-        assert log_in(http, pair.sign(claims_of("signer")))
-    kept = set(UsedAssertion.objects.filter(digest__in="0123").values_list("digest", flat=True))
-    assert kept == {"0", "1"}
+        for kept in ({"0", "1"}, {"0"}, {"0"}):  # the first may still count on a slow clock
+            assert log_in(http, pair.sign(claims_of("signer")))
+            found = UsedAssertion.objects.filter(digest__in="0123")
+            assert set(found.values_list("digest", flat=True)) == kept
 
 
 # One method
@@ -497,8 +499,10 @@ def test_malformed_request_is_400(post: Post, body: dict[str, str], description:
 
 def test_assertion_in_the_url_is_refused(http: APIClient, client: Client, pair: KeyPair) -> None:
     assertion = pair.sign(claims_of("signer"))
-    response = http.post(f"/login?client_assertion={assertion}", presented(assertion))
-    assert response.status_code in {400, 415}
+    url = f"/login?client_assertion={assertion}"
+    response = http.post(url, presented(assertion), format="json")
+    description = "Send credentials in a header or in the body, not in the URL."
+    assert_error(response, 400, "invalid_request", description)
     assert log_in(http, assertion)
 
 
@@ -548,7 +552,7 @@ def test_token_ends_with_its_key_and_no_other_does(
         case "expire":
             key.update(expires_at=timezone.now())
         case "move":
-            key.update(client=clients.create_client("another")[0])
+            key.update(client=create_client("another")[0])
         case "deactivate":
             others = False
             client.is_active = False
@@ -588,6 +592,15 @@ def test_last_use_of_a_key_is_written_at_most_once_a_minute(
             assert ClientKey.objects.get().last_used_at == expected
         assert Client.objects.get().last_login == first
         assert not ClientProfile.objects.exclude(secret_used_at=None).exists()
+
+
+def test_use_of_a_new_secret_is_written_at_once(http: APIClient, client: Client) -> None:
+    for _ in range(2):
+        secret = clients.rotate_secret(client)
+        assert ClientProfile.objects.get().secret_used_at is None
+        body = {"client_id": "signer", "client_secret": secret}
+        assert http.post("/login", body, format="json").status_code == 200
+        assert ClientProfile.objects.get().secret_used_at
 
 
 # Failures are counted

@@ -15,8 +15,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import keys, tokens
-from api.clients import create_client, rotate_secret
-from api.credentials import check
+from api.clients import rotate_secret
+from api.credentials import check, create_client
 from api.hashers import is_generated
 from api.models import (
     Client,

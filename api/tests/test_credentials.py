@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from api import clients, credentials, tokens
-from api.clients import SecretChangedError, create_client, rotate_secret
-from api.credentials import BadCredentialsError, Login
+from api.clients import SecretChangedError, rotate_secret
+from api.credentials import BadCredentialsError, Login, create_client
 from api.hashers import GeneratedSecretHasher, generate_secret
 from api.models import Client, RetiredSecret
 from api.standing import look_up_for_login

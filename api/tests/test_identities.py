@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from api import jose, tokens
 from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
-from api.clients import create_client
+from api.credentials import create_client
 from api.models import Client, TrustedIssuer, WorkloadIdentity
 from api.tests.support.issuer import SUBJECT, Issuer, form
 from api.tests.support.responses import assert_error, basic, bearer, is_good

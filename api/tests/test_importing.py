@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import make_password
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
-from api.clients import create_client
+from api.credentials import create_client
 from api.foreign_hashes import UnreadableHashError, to_django
 from api.hashers import GeneratedSecretHasher, generate_secret
 from api.models import Client

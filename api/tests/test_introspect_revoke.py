@@ -12,7 +12,8 @@ import time_machine
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from api import clients, tokens
+from api import tokens
+from api.credentials import create_client
 from api.models import Client, RevokedToken
 from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
 
@@ -20,7 +21,7 @@ INACTIVE = {"active": False}
 
 
 def make_client(client_id: str, *scopes: str) -> dict[str, str]:
-    client, secret = clients.create_client(client_id, scopes=scopes)
+    client, secret = create_client(client_id, scopes=scopes)
     return {"client_id": client.username, "client_secret": secret}
 
 

@@ -14,10 +14,10 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import issuers
-from api.clients import create_client
+from api.credentials import create_client
 from api.fetch import Deadline, fetch_json
 from api.models import TrustedIssuer
-from api.standing import ISSUER_KEYS_FRESH, ISSUER_RETRY
+from api.standing.logins import ISSUER_KEYS_FRESH, ISSUER_RETRY
 from api.tests.support.issuer import SUBJECT, Issuer, form
 from api.tests.support.responses import assert_error
 from api.tests.support.services import eventually

@@ -14,7 +14,8 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import Group, User
 from rest_framework.test import APIClient
 
-from api import clients, credentials
+from api import credentials
+from api.credentials import create_client
 from api.models import Client
 from api.tests.support.responses import assert_error, basic, bearer, is_good
 from api.tokens import LIFETIME, MAX_LENGTH
@@ -49,7 +50,7 @@ def claims_of(response: Any) -> dict[str, Any]:
 
 
 def chosen(secret: str, client_id: str = "foo") -> None:
-    clients.create_client(client_id, secret=secret)
+    create_client(client_id, secret=secret)
 
 
 def test_answer_is_that_of_rfc_6749(http: APIClient, credentials: dict[str, str]) -> None:
@@ -296,7 +297,7 @@ TOO_LONG = "The token would be too long; ask for fewer scopes."
 def many(db: None) -> dict[str, str]:
     """The credentials of a client with more scopes than a token can name."""
     scopes = [f"a-scope-with-{number:08}" for number in range(300)]
-    client, secret = clients.create_client("many", scopes=scopes)
+    client, secret = create_client("many", scopes=scopes)
     return {"client_id": client.username, "client_secret": secret}
 
 

@@ -9,7 +9,8 @@ from django.db.models.signals import pre_save
 from django.test import Client as Browser
 from rest_framework.test import APIClient
 
-from api.clients import create_client, rotate_secret
+from api.clients import rotate_secret
+from api.credentials import create_client
 from api.models import Client, RetiredSecret
 from api.tests.support.responses import is_good
 

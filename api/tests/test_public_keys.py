@@ -16,7 +16,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from api import client_keys, clients, jose, public_keys
+from api import client_keys, jose, public_keys
+from api.credentials import create_client
 from api.models import Client, ClientKey, ClientProfile
 from api.tests.support.assertions import GENERATE, KeyPair, claims_of, presented
 from api.tests.support.responses import assert_error
@@ -214,7 +215,7 @@ def test_jwk_that_names_its_algorithm_takes_no_other() -> None:
 
 @pytest.mark.django_db
 def test_key_ends_with_its_certificate_or_earlier() -> None:
-    client, _ = clients.create_client("signer")
+    client, _ = create_client("signer")
     later, sooner = timezone.now() + timedelta(days=9), timezone.now() + timedelta(days=1)
     expected = []
     for ends, chosen in (
@@ -234,13 +235,13 @@ def test_key_ends_with_its_certificate_or_earlier() -> None:
 
 @pytest.mark.django_db
 def test_client_has_each_key_once_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    client, _ = clients.create_client("signer")
+    client, _ = create_client("signer")
     text = json.dumps({"keys": [KeyPair.generate().jwk | {"kid": str(n)} for n in range(3)]})
     given = public_keys.read(text)
     assert [key.name for key in client_keys.add(client, given + given)] == ["0", "1", "2"]
     with pytest.raises(jose.UnusableKeyError, match="has this key already"):
         client_keys.add(client, given[:1])
-    client_keys.add(clients.create_client("other")[0], given)
+    client_keys.add(create_client("other")[0], given)
     monkeypatch.setattr(client_keys, "MAX_KEYS", 3)
     with pytest.raises(jose.UnusableKeyError, match="at most 3 keys"):
         client_keys.add(client, public_keys.read(KeyPair.generate().public_pem))
@@ -282,7 +283,7 @@ def test_createclient_with_keys_makes_no_secret(http: APIClient, tmp_path: Path)
 def test_addkey_reads_a_file_or_standard_input(
     http: APIClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clients.create_client("signer")
+    create_client("signer")
     pairs = [KeyPair.generate(), KeyPair.generate()]
     (tmp_path / "key.pem").write_text(pairs[0].public_pem)
     shown = run("addkey", "signer", str(tmp_path / "key.pem"), "--name", "laptop")
@@ -312,7 +313,7 @@ def test_addkey_reads_a_file_or_standard_input(
 def test_addkey_says_why_not(
     tmp_path: Path, content: bytes, arguments: list[str], complaint: str
 ) -> None:
-    clients.create_client("signer")
+    create_client("signer")
     file = tmp_path / "key"
     file.write_bytes(content or KeyPair.generate().public_pem.encode())
     with pytest.raises(CommandError) as error:

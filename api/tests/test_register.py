@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api import clients
+from api.credentials import create_client
 from api.hashers import is_generated
 from api.models import Client
 from api.tests.support.responses import (
@@ -28,7 +28,7 @@ def login(http: APIClient, db: None) -> Login:
     """Return a function that makes a client with these scopes and returns a token of its."""
 
     def token(*scopes: str, **asked: str) -> str:
-        client, secret = clients.create_client(scopes=scopes)
+        client, secret = create_client(scopes=scopes)
         body = {"client_id": client.username, "client_secret": secret, **asked}
         return str(http.post("/login", body, format="json").json()["access_token"])
 

@@ -13,7 +13,8 @@ from django.test import Client as Browser
 from rest_framework.test import APIClient
 
 from api import keys, tokens
-from api.clients import create_client, rotate_secret
+from api.clients import rotate_secret
+from api.credentials import create_client
 from api.endpoints import endpoints
 from api.models import Client
 from api.renderers import local_path

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from api import identifiers, resources, tokens
-from api.clients import create_client
+from api.credentials import create_client
 from api.models import Client, Resource, ResourceGrant
 from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
 

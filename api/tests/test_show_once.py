@@ -14,7 +14,7 @@ from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from api.clients import create_client
+from api.credentials import create_client
 from api.hashers import generate_secret
 from api.models import Client
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from api.clients import create_client
+from api.credentials import create_client
 from api.standing import look_up_for_login
 
 pytestmark = [

@@ -1,4 +1,4 @@
-"""What the two queries of `standing.py` find."""
+"""What the two queries of `standing/` find."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +6,8 @@ import pytest
 import time_machine
 
 from api.models import Client, RetiredSecret
-from api.standing import LAST_USED_PRECISION, look_up_for_login, look_up_for_token
+from api.standing import look_up_for_login, look_up_for_token
+from api.standing.logins import LAST_USED_PRECISION
 
 MICROSECOND = timedelta(microseconds=1)
 # SQLite compares times as texts, which have no fraction where it is zero.

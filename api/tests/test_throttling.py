@@ -20,7 +20,7 @@ from pytest_django import Settings
 from redis import Redis as Storage
 from rest_framework.test import APIClient
 
-from api.clients import create_client
+from api.credentials import create_client
 from api.hashers import ChosenSecretHasher
 from api.tests.support.load import call, log_in
 from api.tests.support.needs import need
@@ -345,7 +345,7 @@ def redis() -> Iterator[Redis]:
 @pytest.fixture
 def guarded(server: Server, redis: Redis) -> Server:
     """A service behind one proxy, with Redis, and with a client `foo` whose secret is `bar`."""
-    code = "from api.clients import create_client; create_client('foo', secret='bar')"
+    code = "from api.credentials import create_client; create_client('foo', secret='bar')"
     server.manage("shell", "--command", code)
     Storage.from_url(redis.url).flushall()
     server.extra = {"REDIS_URL": redis.url, "TRUSTED_PROXIES": "1"}

@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client as Browser
 
 from api.admin.issuers import IssuerForm
-from api.clients import create_client
+from api.credentials import create_client
 from api.models import Client, TrustedIssuer, WorkloadIdentity
 from api.tests.support.issuer import SUBJECT, Issuer
 from api.tests.support.raw_server import RawServer, respond

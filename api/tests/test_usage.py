@@ -9,7 +9,7 @@ from django.db import OperationalError
 from rest_framework.test import APIClient
 
 from api import usage
-from api.clients import create_client
+from api.credentials import create_client
 from api.models import Client, WorkloadIdentity
 from api.tests.support.issuer import SUBJECT, Issuer, form
 from api.trust import add_identity, trust_issuer

@@ -10,12 +10,12 @@ from rest_framework.response import Response
 from api import clients
 from api.authentication import BearerAuthentication
 from api.client_authentication import DEFAULT_METHOD, METHODS
-from api.credentials import REGISTER
 from api.exceptions import InvalidClientMetadata, SlowDown, Unavailable
 from api.models import Client
 from api.openapi.operations import Describe
 from api.permissions import MayRegister, current_scopes
 from api.renderers import RegistrationPage
+from api.scopes import REGISTER
 from api.serializers import RegistrationSerializer
 from api.throttling.address import client_address
 from api.throttling.guard import count_registration

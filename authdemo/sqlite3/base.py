@@ -15,7 +15,7 @@ from django.db.backends.sqlite3 import base, features
 from authdemo.rows import Params, Rows, fetch_by_cursor, is_instrumented, read_rows
 
 
-@lru_cache(maxsize=16)  # the statements of standing.py
+@lru_cache(maxsize=16)  # the statements of api.standing
 def _named(sql: str, params: tuple[str, ...]) -> str:
     """Write placeholders such as `%(name)s` as SQLite's `:name`."""
     return sql % {name: f":{name}" for name in params}

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from api import audit, client_keys, resources
-from api.clients import NO_SECRET, create_client
+from api.credentials import NO_SECRET, create_client
 from api.jose import UnusableKeyError
 from api.management.key_files import KEY_FILE, read_keys
 from api.management.output import print_credentials

@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from api.clients import create_client
+from api.credentials import create_client
 
 CLIENT_ID, CLIENT_SECRET = "foo", "bar"
 STAFF = "admin"

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from api.credentials import is_scope
 from api.models import Client
+from api.scopes import is_scope
 
 
 class Command(BaseCommand):

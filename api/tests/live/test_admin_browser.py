@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from api.tests.support.assertions import KeyPair, claims_of, presented
 from api.tests.support.chromium import inspect
+from api.tests.support.issuer import Issuer, form
 from api.tests.support.server import Server
 
 pytestmark = pytest.mark.browser
@@ -166,6 +167,45 @@ def test_key_is_pasted_used_and_removed(staff: Page, service: Server) -> None:
     inspect(staff, "admin-credentials")
     staff.get_by_role("link", name="Remove laptop").click()
     inspect(staff, "admin-remove")
+    staff.get_by_role("button", name="Remove").click()
+    expect(staff.get_by_text("and its tokens have ended")).to_be_visible()
+    assert status("--header", bearer, f"{service.url}/private") == 401
+
+
+def test_issuer_is_trusted_and_an_identity_used_and_removed(staff: Page, service: Server) -> None:
+    service.manage("createclient", "reporting", "--name", "Reporting")
+    issuer, subject = Issuer("https://token.actions.githubusercontent.com"), "repo:octo/app:ref:x"
+    staff.get_by_role("link", name="Trusted issuers", exact=True).click()
+    staff.get_by_role("link", name="Add trusted issuer").first.click()
+    staff.get_by_label("Issuer").fill(issuer.url)
+    staff.get_by_label("Keys").fill("{}")
+    staff.get_by_role("button", name="Save", exact=True).click()
+    expect(staff.get_by_text("This is not a JWK Set")).to_be_visible()
+    inspect(staff, "admin-issuer-refused")
+    staff.get_by_label("Keys").fill(issuer.jwks())
+    staff.get_by_role("button", name="Save", exact=True).click()
+    expect(staff.get_by_role("cell", name="never, they were given")).to_be_visible()
+    inspect(staff, "admin-issuers")
+
+    staff.goto(f"{service.url}/admin/api/client/")
+    staff.get_by_role("link", name="reporting", exact=True).click()
+    staff.get_by_role("link", name="Add workload identity").click()
+    staff.get_by_label("Issuer").select_option(issuer.url)
+    staff.get_by_label("Subject").fill(subject)
+    staff.get_by_role("button", name="Add identity").click()
+    expect(staff.get_by_text("somebody else can take over this subject")).to_be_visible()
+    inspect(staff, "admin-identity-refused")
+    staff.get_by_label("Claims").fill("repository_id=456789")
+    staff.get_by_role("button", name="Add identity").click()
+    expect(staff.get_by_role("rowheader", name=subject)).to_be_visible()
+
+    assertion = issuer.token(sub=subject, repository_id="456789", aud=service.url)
+    login = requests.post(f"{service.url}/login", form(assertion), timeout=5)
+    bearer = f"Authorization: Bearer {login.json()['access_token']}"
+    assert status("--header", bearer, f"{service.url}/private") == 200
+    staff.reload()
+    inspect(staff, "admin-identity")
+    staff.get_by_role("link", name=f"Remove {subject}").click()
     staff.get_by_role("button", name="Remove").click()
     expect(staff.get_by_text("and its tokens have ended")).to_be_visible()
     assert status("--header", bearer, f"{service.url}/private") == 401

@@ -18,7 +18,7 @@ from api.tests.support.server import Server
 
 SET_UP = """
 from django.contrib.auth.models import User
-from api.clients import create_client
+from api.credentials import create_client
 create_client("foo", secret="bar")
 User.objects.create_superuser("staff", password="correct horse battery staple")
 """

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 EVIL = "http://evil.example/"
 SET_UP = """
 from django.contrib.auth.models import User
-from api.clients import create_client
+from api.credentials import create_client
 create_client("foo", secret="bar", scopes=["read", "write"])
 create_client("mallory", secret="mallory's")
 User.objects.create_superuser("staff", password="correct horse battery staple")

@@ -8,7 +8,7 @@ import jwt
 from api.tests.support.server import Server
 
 SET_UP = """
-from api.clients import create_client
+from api.credentials import create_client
 create_client("foo", secret="bar")
 """
 ROTATION = """

@@ -45,7 +45,7 @@ for token in sys.argv[1:]:
 """
 USE_NEW_VIEW = """
 from rest_framework.test import APIClient
-from api.clients import create_client
+from api.credentials import create_client
 
 http = APIClient(HTTP_HOST="localhost")
 client, secret = create_client("reader", scopes=["reports"])

@@ -153,7 +153,7 @@ class Server:
         """Wait until the server answers."""
         live = urllib.request.Request(f"http://localhost:{self.port}/livez")
         live.add_header("X-Forwarded-Proto", "https")  # or a service for https redirects it
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert process.poll() is None, self.log
             try:

@@ -1,0 +1,29 @@
+"""Scopes are Django's groups, if their names can be scopes (RFC 6749 §3.3)."""
+
+import re
+from collections.abc import Iterable
+
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+
+INTROSPECT, REGISTER = "introspect", "register"  # scopes that this service requires
+SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+
+
+def is_scope(name: str) -> bool:
+    """Tell whether a group's name can be a scope: one with spaces would be read as several."""
+    return bool(SCOPE.fullmatch(name))
+
+
+def all_scopes() -> list[Group]:
+    return [group for group in Group.objects.order_by("name") if is_scope(group.name)]
+
+
+def get_or_create_scopes(names: Iterable[str]) -> list[Group]:
+    """Return the groups of these names. Raises `ValidationError`."""
+    names = set(names)
+    for name in names:
+        if not is_scope(name):
+            raise ValidationError({"scopes": f"{name!r} is not a scope (RFC 6749 §3.3)."})
+        Group(name=name).clean_fields()
+    return [Group.objects.get_or_create(name=name)[0] for name in names]

@@ -1,0 +1,79 @@
+"""What the queries return."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class ClientState:
+    """The state of a client, or of a member of staff, at one moment.
+
+    `pk` is 0 if there is no such row. `secret_hashes` are the hashes that are good now: the current
+    one, then the retired one in its grace period. `generation` counts how often all tokens of the
+    client were revoked. `auth_method` is the only method it may use, or empty. `grant_id` and
+    `resource_server` are those of a token for a resource: the client's grant, and the id of the
+    client that is the resource's server.
+    """
+
+    client_id: str
+    pk: int
+    is_active: bool
+    secret_hashes: tuple[str, ...]
+    generation: int
+    is_staff: bool = False
+    is_client: bool = True
+    groups: tuple[str, ...] = ()
+    was_used_recently: bool = False
+    secret_was_used_recently: bool = False
+    auth_method: str = ""
+    default_resource: str | None = None
+    grant_id: int = 0
+    resource_server: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedResource:
+    """A resource that a client may get tokens for. Without `scopes`, it understands all."""
+
+    grant_id: int
+    identifier: str
+    scopes: frozenset[str] = frozenset()
+
+
+class StoredKey(NamedTuple):
+    """A key of a client that has not expired, as stored."""
+
+    pk: int
+    jwk: str
+    was_used_recently: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerState:
+    """A trusted issuer and its keys at one moment.
+
+    `is_given` means that staff gave the keys. Otherwise `jwks` has the fetched ones, and the rest
+    says how old they are, whether a fetch was tried lately, and whether the last one has failed or
+    still runs. `jwks` is empty if they have been kept for too long.
+    """
+
+    pk: int
+    url: str
+    audience: str
+    is_internal: bool
+    jwks: str
+    is_given: bool
+    is_fresh: bool
+    is_recent: bool
+    was_tried: bool
+    has_failed: bool
+
+
+class StoredIdentity(NamedTuple):
+    """A workload identity, as stored, and its issuer."""
+
+    pk: int
+    claims: Mapping[str, str]
+    was_used_recently: bool
+    issuer: IssuerState
