@@ -85,7 +85,7 @@ def test_slow_bodies_delay_nobody(front: Server) -> None:
 def test_token_that_is_not_ascii_is_a_bad_token(front: Server) -> None:
     answer = call(front, "/private", {"Authorization": "Bearer é"})
     assert (answer.status, answer.body["error"]) == (401, "invalid_token")
-    assert answer.headers["www-authenticate"].startswith('Bearer realm="authdemo", error="invalid')
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 
 
 @pytest.mark.parametrize(
