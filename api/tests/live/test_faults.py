@@ -172,21 +172,6 @@ def test_database_that_is_altered_costs_no_answer(server: Server, load: Load, ch
     assert load.statuses(*KINDS).keys() == {200}
 
 
-def test_database_that_is_replaced_is_used_at_once(server: Server, load: Load) -> None:
-    """As when a backup is restored."""
-    backup = server.directory / "backup"
-    with server.running(two_workers(server)), load.running():
-        with closing(sqlite3.connect(database(server))) as source:
-            source.execute("VACUUM INTO ?", [str(backup)])
-        with closing(sqlite3.connect(backup, isolation_level=None)) as copy:
-            copy.execute("UPDATE auth_user SET is_active = FALSE")
-        backup.rename(database(server))
-        eventually(lambda: visit(server, load.token).status == 401)
-        assert {visit(server, load.token).status for _ in range(20)} == {401}
-    assert load.statuses(*NEED_NONE).keys() == {200}
-    assert load.statuses(*NEED_DATABASE).keys() <= {200, 401}
-
-
 def test_database_without_a_write_ahead_log_works(server: Server, load: Load) -> None:
     with closing(sqlite3.connect(database(server))) as somebody:
         somebody.execute("PRAGMA journal_mode = DELETE")
