@@ -13,6 +13,7 @@ from api.parameters import SCOPE
 # Characters that would garble the text around a name: controls, zero widths, bidi marks.
 UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
 
+NO_NUL = RegexValidator(r"^[^\x00]*\Z")
 OPTIONAL: dict[str, Any] = {"required": False, "allow_blank": True, "allow_null": True}
 
 
@@ -28,7 +29,9 @@ class TextField(serializers.CharField):
         return str(super().to_internal_value(data))
 
 
-@extend_schema_field({"type": "object", "properties": {"keys": {"type": "array"}}})
+@extend_schema_field(
+    {"type": "object", "required": ["keys"], "properties": {"keys": {"type": "array"}}}
+)
 class JWKSetField(serializers.JSONField):
     """A JWK Set of public keys. Raises `UnusableKeyError`."""
 
@@ -42,10 +45,8 @@ class RegistrationSerializer(serializers.Serializer[Any]):
     client_name = TextField(
         max_length=150, validators=[RegexValidator(rf"^[^{UNPRINTABLE}]*\Z")], **OPTIONAL
     )
-    scope = TextField(
-        max_length=SCOPE.max_length, validators=[RegexValidator(r"^[^\x00]*\Z")], **OPTIONAL
-    )
-    token_endpoint_auth_method = TextField(max_length=100, **OPTIONAL)
+    scope = TextField(max_length=SCOPE.max_length, validators=[NO_NUL], **OPTIONAL)
+    token_endpoint_auth_method = TextField(max_length=100, validators=[NO_NUL], **OPTIONAL)
     jwks = JWKSetField(required=False, allow_null=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
