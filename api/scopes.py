@@ -19,11 +19,16 @@ def all_scopes() -> list[Group]:
     return [group for group in Group.objects.order_by("name") if is_scope(group.name)]
 
 
+def validate_scope(name: str) -> None:
+    """Refuse a name that no group, or no scope, can have. Raises `ValidationError`."""
+    if not is_scope(name):
+        raise ValidationError({"scopes": f"{name!r} is not a scope (RFC 6749 §3.3)."})
+    Group(name=name).clean_fields()
+
+
 def get_or_create_scopes(names: Iterable[str]) -> list[Group]:
     """Return the groups of these names. Raises `ValidationError`."""
     names = set(names)
     for name in names:
-        if not is_scope(name):
-            raise ValidationError({"scopes": f"{name!r} is not a scope (RFC 6749 §3.3)."})
-        Group(name=name).clean_fields()
+        validate_scope(name)
     return [Group.objects.get_or_create(name=name)[0] for name in names]

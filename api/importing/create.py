@@ -5,14 +5,14 @@ from functools import lru_cache
 from itertools import islice
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from api.foreign_hashes import UnreadableHashError, to_django
 from api.importing.rows import Refusal, RefusedError, Row
 from api.models import Client
-from api.scopes import is_scope
+from api.scopes import get_or_create_scopes, validate_scope
 
 BATCH = 1000  # rows
 TAKEN = "The client id is taken."
@@ -74,17 +74,17 @@ def _build(row: Row, *, is_dry_run: bool) -> Client:
 @lru_cache(maxsize=1024)
 def _can_be_scope(name: str) -> bool:
     try:
-        Group(name=name).clean_fields()
+        validate_scope(name)
     except ValidationError:
         return False
-    return is_scope(name)
+    return True
 
 
 def _save(clients: list[tuple[Client, Row]]) -> None:
     membership = Client.groups.through
     with transaction.atomic():
         names = {scope for _, row in clients for scope in row.scopes}
-        groups = {name: Group.objects.get_or_create(name=name)[0].pk for name in names}
+        groups = {group.name: group.pk for group in get_or_create_scopes(names)}
         Client.objects.bulk_create([client for client, _ in clients])
         membership.objects.bulk_create(
             membership(user_id=client.pk, group_id=groups[scope])
