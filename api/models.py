@@ -18,6 +18,8 @@ from api import identifiers
 ISSUER_LENGTH = 255  # characters
 SUBJECT_LENGTH = 512
 JTI_LENGTH = 36  # characters; ours have 32
+ADDRESS_LENGTH = 45  # an IPv6 address that ends like one of IPv4
+OUTCOME_LENGTH = 64
 
 
 # What RFC 6749 appendix A.1 allows, and letters and digits of any script, as Django does. But no
@@ -68,13 +70,15 @@ class Client(User):
 class ClientProfile(models.Model):
     """What Django's user table has no column for. A client without a row has the defaults.
 
-    `auth_method` is the only method the client may use; if it is empty, it may use all.
+    `auth_method` is the only method the client may use; if it is empty, it may use all. The rest is
+    about the current secret, whatever its hash.
     """
 
     client = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="profile")
     auth_method = models.CharField(max_length=32, blank=True, default="")
     secret_made_at = models.DateTimeField(null=True)
     secret_used_at = models.DateTimeField(null=True)
+    secret_expires_at = models.DateTimeField(null=True, db_index=True)
 
     def __str__(self) -> str:
         return f"the profile of client {self.client_id}"
@@ -115,9 +119,31 @@ class RetiredSecret(models.Model):
     hash = models.CharField(max_length=128)
     replaced_by = models.CharField("hash of the secret that replaced it", max_length=128)
     expires_at = models.DateTimeField(db_index=True)
+    last_used_at = models.DateTimeField("last used", null=True)
+    last_used_from = models.CharField(max_length=ADDRESS_LENGTH, blank=True, db_default="")
 
     def __str__(self) -> str:
         return f"the retired secret of client {self.client_id}"
+
+
+class ClientUsage(models.Model):
+    """How often something happened to a client in the hour that begins at `hour`.
+
+    `outcome` is `success`, `throttled`, or the reason why a login failed.
+    """
+
+    client = models.ForeignKey(User, models.CASCADE, related_name="usage")
+    hour = models.DateTimeField(db_index=True)
+    outcome = models.CharField(max_length=OUTCOME_LENGTH)
+    count = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("client", "hour", "outcome"), name="api_usage_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.count} times {self.outcome} of client {self.client_id} at {self.hour}"
 
 
 class TokenGeneration(models.Model):

@@ -1,10 +1,9 @@
 """Keep the list of a million clients fast, on both databases.
 
-It counts only the rows that can be paged through. Each search, filter and order has an index that
-returns the rows in the order of the list (migration 0002).
+It counts only the rows that can be paged through. Each filter and order has an index that returns
+the rows in the order of the list (migration 0002).
 """
 
-import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,18 +11,16 @@ from typing import Any
 from django.contrib.admin import SimpleListFilter
 from django.contrib.auth.models import User
 from django.core.paginator import Paginator
-from django.db import connection
-from django.db.models import F, QuerySet, Value
-from django.db.models.functions import Collate, Upper
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from api.client_search import MAX_FOUND
 from api.models import Client, Resource, ResourceGrant
 from api.scopes import all_scopes
 
-MAX_LISTED = 1000  # rows that can be paged through; beyond them, search
-_BYTE_ORDER = {"postgresql": "C", "sqlite": "BINARY"}
+MAX_LISTED = MAX_FOUND  # rows that can be paged through; beyond them, search
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -95,23 +92,3 @@ class LastUsedFilter(SimpleListFilter):
 def ordering(parameters: Mapping[str, str]) -> tuple[str, ...]:
     """Return the order of the list: newest first, or by last use if filtered by it."""
     return ("-last_login", "-pk") if LastUsedFilter.parameter_name in parameters else ("-pk",)
-
-
-def search(queryset: QuerySet[Client], start: str) -> QuerySet[Client]:
-    """Select the clients whose id or name starts with a text. Names match in any case.
-
-    Each is a range of an index in byte order. SQLite's LIKE cannot use an index, and PostgreSQL's
-    LIKE cannot use one in the order of a language.
-    """
-    if not start:
-        return queryset
-    end = start + chr(sys.maxunicode)
-    matches: set[int] = set()
-    for text, lower, upper in (
-        (F("username"), Value(start), Value(end)),
-        (Upper("first_name"), Upper(Value(start)), Upper(Value(end))),
-    ):
-        keyed = queryset.alias(key=Collate(text, _BYTE_ORDER[connection.vendor]))
-        found = keyed.filter(key__gte=lower, key__lt=upper).order_by("key")
-        matches.update(found.values_list("pk", flat=True)[:MAX_LISTED])
-    return queryset.filter(pk__in=matches)

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from api import clients, resources, tokens
+from api import client_search, clients, resources, tokens
 from api.admin import client_list
 from api.admin.forms import ClientForm, scope_field
 from api.admin.identities import IdentitiesAdmin
@@ -93,7 +93,7 @@ class ClientAdmin(IdentitiesAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Client], search_term: str
     ) -> tuple[QuerySet[Client], bool]:
-        return client_list.search(queryset, search_term.strip()), False
+        return client_search.search(queryset, search_term.strip()), False
 
     def get_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
         if obj is None:

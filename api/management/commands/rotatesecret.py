@@ -1,8 +1,6 @@
 """Give a client a new secret and print it, once."""
 
-import re
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import timedelta
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -10,18 +8,9 @@ from django.db import transaction
 
 from api import audit
 from api.clients import SecretChangedError, grace_end, rotate_secret
+from api.management.durations import duration
 from api.management.output import print_credentials
 from api.models import Client
-
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def duration(text: str) -> timedelta:
-    """Parse a duration such as `90s`, `30m`, `24h` or `7d`."""
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
-    if not match:
-        raise ArgumentTypeError(f"{text!r} is not a duration such as 30m, 24h or 7d")
-    return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
 class Command(BaseCommand):
