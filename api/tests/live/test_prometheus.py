@@ -82,7 +82,8 @@ def test_prometheus_logs_in_and_adds_up_what_two_workers_count(
             assert prometheus.query(failures) == 3
             assert prometheus.query("min(authdemo_database_up)") == 1
             os.kill(children(process.pid)[-1], signal.SIGKILL)
-            assert call(server, "/public").status == 200
+            # A connection may still reach the killed worker, which answers and counts nothing.
+            eventually(lambda: call(server, "/public").status == 200)
             eventually(lambda: prometheus.query(calls) == 41, 30)  # nothing counted is lost
         finally:
             prometheus.stop()
