@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from api import audit
+from api.management.records import record_change
 from api.models import Client, TrustedIssuer
 from api.trust import add_identity, parse_claim
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             ) from None
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
-        audit.record(
+        record_change(
             "identity_added", client=client.username, issuer=issuer.url, subject=identity.subject
         )
         self.stdout.write(f"{identity.subject} can log in as client {client.username}.")

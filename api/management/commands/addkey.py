@@ -7,10 +7,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from api import audit, client_keys
+from api import client_keys
 from api.jose import UnusableKeyError
 from api.management.key_files import KEY_FILE, read_keys
 from api.management.output import print_credentials
+from api.management.records import record_change
 from api.models import Client
 
 
@@ -49,4 +50,4 @@ class Command(BaseCommand):
         except UnusableKeyError as error:
             raise CommandError(str(error)) from error
         for kid in kids:
-            audit.record("key_added", client=client.username, kid=kid)
+            record_change("key_added", client=client.username, kid=kid)

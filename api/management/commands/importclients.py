@@ -11,10 +11,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from api import audit
 from api.importing.create import TAKEN, create
 from api.importing.formats import UnknownFormatError, read_rows
 from api.importing.rows import Refusal, Row
+from api.management.records import record_change
 
 
 class Command(BaseCommand):
@@ -45,7 +45,7 @@ class Command(BaseCommand):
             raise CommandError(f"The file cannot be read: {error}") from error
         self.stdout.write(json.dumps(counts))
         if not options["dry_run"]:
-            audit.record("clients_imported", clients=counts["created"])
+            record_change("clients_imported", clients=counts["created"])
         if counts["refused"]:
             raise CommandError(f"{counts['refused']} clients were refused; see above.")
 

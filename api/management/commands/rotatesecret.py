@@ -6,10 +6,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from api import audit
 from api.clients import SecretChangedError, grace_end, rotate_secret
 from api.management.durations import duration
 from api.management.output import print_credentials
+from api.management.records import record_change
 from api.models import Client
 
 
@@ -37,6 +37,6 @@ class Command(BaseCommand):
             raise CommandError(f"There is no client {options['client_id']!r}.") from None
         except SecretChangedError as error:
             raise CommandError(str(error)) from error
-        audit.record("secret_rotated", client=client.username)
+        record_change("secret_rotated", client=client.username)
         if ended:
             self.stderr.write("An older secret was still in its grace period; it has ended now.")
