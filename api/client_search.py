@@ -1,6 +1,7 @@
 """Find clients among a million, on both databases. Each search has an index (migration 0002)."""
 
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 
 from django.db import connection
@@ -12,6 +13,7 @@ from api import identifiers
 from api.models import Client, ClientKey, ClientProfile, ResourceGrant
 
 MAX_FOUND = 1000  # clients that a search for a text selects
+BATCH = 1000
 _BYTE_ORDER = {"postgresql": "C", "sqlite": "BINARY"}
 
 
@@ -73,3 +75,14 @@ def search(queryset: QuerySet[Client], start: str) -> QuerySet[Client]:
         found = keyed.filter(key__gte=lower, key__lt=upper).order_by("key")
         matches.update(found.values_list("pk", flat=True)[:MAX_FOUND])
     return queryset.filter(pk__in=matches)
+
+
+def in_batches(clients: QuerySet[Client]) -> Iterator[Client]:
+    """Yield clients, the oldest first, with one batch in memory at a time.
+
+    `QuerySet.iterator` keeps all rows: PostgreSQL's cursors are off, because of PgBouncer.
+    """
+    last = 0
+    while batch := list(clients.filter(pk__gt=last).order_by("pk")[:BATCH]):
+        yield from batch
+        last = batch[-1].pk

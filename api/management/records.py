@@ -13,16 +13,16 @@ NOBODY = 2**32 - 1  # a process that no login began, such as a service
 
 
 def record_change(event: str, **fields: str | int) -> None:
-    """Write an audit line that names the operating system's user, such as `by="os:alice"`."""
-    audit.record(event, **fields, by=f"os:{_user()}")
+    audit.record(event, **fields, **actor())
 
 
-def _user() -> str:
+def actor() -> dict[str, str]:
+    """Return the field of an audit line that names the operating system's user."""
     uid = os.getuid()
     with suppress(OSError, ValueError):
         login = int(LOGIN_UID.read_text())
         uid = uid if login == NOBODY else login
     try:
-        return pwd.getpwuid(uid).pw_name
+        return {"by": f"os:{pwd.getpwuid(uid).pw_name}"}
     except KeyError:  # such as in a container
-        return str(uid)
+        return {"by": f"os:{uid}"}

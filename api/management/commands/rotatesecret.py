@@ -8,9 +8,9 @@ from django.db import transaction
 
 from api.clients import SecretChangedError, grace_end, rotate_secret
 from api.management.durations import duration
+from api.management.finding import find_client
 from api.management.output import print_credentials
 from api.management.records import record_change
-from api.models import Client
 
 
 class Command(BaseCommand):
@@ -27,14 +27,12 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        client = find_client(options["client_id"])
+        ended = grace_end(client)
         try:
-            client = Client.objects.get(username=options["client_id"])
-            ended = grace_end(client)
             with transaction.atomic():
                 secret = rotate_secret(client, grace=options["grace"])
                 print_credentials(self.stdout, client_id=client.username, client_secret=secret)
-        except Client.DoesNotExist:
-            raise CommandError(f"There is no client {options['client_id']!r}.") from None
         except SecretChangedError as error:
             raise CommandError(str(error)) from error
         record_change("secret_rotated", client=client.username)
