@@ -56,14 +56,18 @@ def rate(name: str, default: str) -> tuple[int, int]:
     return int(form[1]), seconds[form[2]]
 
 
-def duration(name: str, default: str) -> timedelta:
-    """Read a duration such as `90s`, `5m` or `1h`, at most a day."""
+DAY = timedelta(days=1)
+
+
+def duration(name: str, default: str, *, at_most: timedelta = DAY) -> timedelta:
+    """Read a duration such as `90s`, `5m`, `1h` or `7d`."""
     value: str = env.str(name, default)
-    form = re.fullmatch(r"([1-9][0-9]{0,4})([smh])", value)
-    seconds = int(form[1]) * {"s": 1, "m": 60, "h": 60 * 60}[form[2]] if form else 0
-    if not 0 < seconds <= 24 * 60 * 60:
+    form = re.fullmatch(r"([1-9][0-9]{0,4})([smhd])", value)
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    found = timedelta(**{units[form[2]]: int(form[1])}) if form else timedelta()
+    if not timedelta() < found <= at_most:
         raise ImproperlyConfigured(f"{name} must be a time such as {default!r}, not {value!r}.")
-    return timedelta(seconds=seconds)
+    return found
 
 
 def boolean(name: str, *, default: bool) -> bool:
@@ -424,6 +428,10 @@ def metrics_directory() -> str:
 
 METRICS_DIRECTORY = metrics_directory()
 
+# Usage of clients
+
+USAGE_KEPT = duration("USAGE_KEPT", "90d", at_most=3660 * DAY)
+
 # API
 
 REST_FRAMEWORK = {
@@ -488,7 +496,7 @@ LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
 # of its child loggers, so each full name is listed.
 REPETITIVE_LOGGERS = tuple(
     f"api.{name}"
-    for name in ("credentials", "exceptions", "issuers", "keys", "throttling", "usage")
+    for name in ("credentials", "exceptions", "issuers", "keys", "throttling", "usage", "writes")
 )
 QUOTING_LOGGERS = tuple(  # Django logs these refusals with a traceback
     f"django.security.{name}"

@@ -24,8 +24,6 @@ class ClientState:
     is_staff: bool = False
     is_client: bool = True
     groups: tuple[str, ...] = ()
-    was_used_recently: bool = False
-    secret_was_used_recently: bool = False
     auth_method: str = ""
     default_resource: str | None = None
     grant_id: int = 0
@@ -46,7 +44,6 @@ class StoredKey(NamedTuple):
 
     pk: int
     jwk: str
-    was_used_recently: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +72,4 @@ class StoredIdentity(NamedTuple):
 
     pk: int
     claims: Mapping[str, str]
-    was_used_recently: bool
     issuer: IssuerState
