@@ -97,7 +97,7 @@ def check(
     _use(client.pk, jti, until=expires_at + LEEWAY)
     key = held[loaded.index(signer)]
     usage.mark_key(client, key)
-    return Login(client, address, credential=f"{KIND}:{key.pk}")
+    return Login(client, address, credential=f"{KIND}:{key.pk}", ends_at=key.ends_at)
 
 
 @lru_cache(maxsize=1024)
