@@ -19,6 +19,7 @@ from api.issuers import IssuerUnavailableError
 from api.throttling.address import client_address
 from api.throttling.guard import TooManyFailuresError, guard
 from api.throttling.slow_hashes import QueueFullError
+from api.usage.collector import collector
 
 DEFAULT_METHOD = "client_secret_basic"  # of registered clients (RFC 7591 §2)
 MISSING = "Send the client id and the secret, as HTTP Basic or in the body, or an assertion."
@@ -46,7 +47,17 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any], *, is_json
     if not used and not is_json:
         raise MissingProofError(MISSING)
     name = used[0] if used else "client_secret_post"  # its error names the missing parameter
-    return verify(METHODS[name].read(authorization, parameters), request, method=name)
+    proof = METHODS[name].read(authorization, parameters)
+    try:
+        login = verify(proof, request, method=name)
+    except BadCredentialsError as error:
+        collector.count_failure(error.client, proof.client_ids[0], error.reason)
+        raise
+    except TooManyFailuresError:
+        collector.count_throttled(proof.client_ids[0])
+        raise
+    collector.count_login(login)
+    return login
 
 
 def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "login") -> Login:
@@ -96,5 +107,5 @@ def _recognise(proof: Proof, address: str, method: str) -> Login | None:
 def _check(proof: Proof, address: str, method: str, *, only_fast: bool = False) -> Login:
     login = proof.verify(address, only_fast=only_fast)
     if login.client.is_client and login.client.auth_method not in {"", method}:
-        raise BadCredentialsError("method not allowed for this client")
+        raise BadCredentialsError("method not allowed for this client", login.client)
     return login
