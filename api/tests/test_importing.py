@@ -15,6 +15,7 @@ from api import clients
 from api.credentials import NO_SECRET, create_client
 from api.foreign_hashes import UnreadableHashError, to_django
 from api.hashers import GeneratedSecretHasher, generate_secret
+from api.importing.create import NOT_RANDOM
 from api.models import Client
 
 SECRET = "s3cret of ünicode"
@@ -313,6 +314,36 @@ def test_import_can_be_run_again_and_tried_before(import_text: Import) -> None:
     assert import_text(lines) == ({"created": 0, "existing": 3, "refused": 0}, "")
     stored = Client.objects.get(username="client-0").password
     assert stored.startswith(GeneratedSecretHasher.algorithm)
+
+
+def test_plain_secrets_that_are_random_get_the_fast_hash(
+    http: APIClient, import_text: Import
+) -> None:
+    secrets = {
+        "keycloak": "kqVbU4yD8mZ2nT6wX0cR5aJ9eL3gH7sP",
+        "uuid": "123e4567-e89b-42d3-a456-426614174000",
+        "ours": generate_secret(),
+        "short": "kqVbU4yD8mZ2nT6wX0cR5aJ9eL3gH7s",
+        "words": "correct horse battery staple and more",
+        "foreign": "ünbvU4yD8mZ2nT6wX0cR5aJ9eL3gH7sP",
+        "line": "kqVbU4yD8mZ2nT6wX0cR5aJ9eL3gH7sP\n",
+    }
+    rows = [{"client_id": name, "client_secret": secrets[name]} for name in secrets]
+    rows.append({"client_id": "hash", "client_secret_hash": HASH})
+    text = "\n".join(map(json.dumps, rows))
+    for options in (["--dry-run"], []):
+        counts, report = import_text(text, "--generated", *options)
+        assert counts == {"created": 4, "existing": 0, "refused": 4}
+        assert report.splitlines() == [
+            *(f"{name!r}: {NOT_RANDOM}" for name in ("short", "words", "foreign", "line")),
+            "4 clients were refused; see above.",
+        ]
+    stored = dict(Client.objects.values_list("username", "password"))
+    for name in ("keycloak", "uuid", "ours"):
+        assert stored[name].startswith("generated_sha256$")
+        assert log_in(http, name, secrets[name]).status_code == 200
+        assert log_in(http, name, secrets[name][:-1]).status_code == 401
+    assert stored["hash"] == HASH
 
 
 def stored_clients() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Create a client and print its credentials, once. With `--key` it has keys and no secret."""
+"""Create a client and print its credentials, once. It has a secret, or keys, or nothing yet."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -7,11 +7,12 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from api import audit, client_keys, resources
+from api import client_keys, resources
 from api.credentials import NO_SECRET, create_client
 from api.jose import UnusableKeyError
 from api.management.key_files import KEY_FILE, read_keys
 from api.management.output import print_credentials
+from api.management.records import record_change
 
 
 class Command(BaseCommand):
@@ -23,14 +24,19 @@ class Command(BaseCommand):
         parser.add_argument(
             "--scope", action="append", default=[], help="a scope of the client; repeat for several"
         )
-        parser.add_argument(
+        proof = parser.add_mutually_exclusive_group()
+        proof.add_argument(
             "--key",
             action="append",
             default=[],
             metavar="FILE",
             help=f"{KEY_FILE}, instead of a secret; repeat for several",
         )
-
+        proof.add_argument(
+            "--no-secret",
+            action="store_true",
+            help="for a client that gets keys or identities later",
+        )
         parser.add_argument(
             "--resource",
             action="append",
@@ -54,7 +60,7 @@ class Command(BaseCommand):
                     options["client_id"],
                     name=options["name"],
                     scopes=options["scope"],
-                    secret=NO_SECRET if given else None,
+                    secret=NO_SECRET if given or options["no_secret"] else None,
                 )
                 granted = [resources.find(one) for one in options["resource"]]
                 default = options["default_resource"]
@@ -62,15 +68,16 @@ class Command(BaseCommand):
                     client, granted, None if default is None else resources.find(default)
                 )
                 added = client_keys.add(client, given)
-                proof = {"kids": [key.kid for key in added]} if given else {"client_secret": secret}
+                kids = [key.kid for key in added]
+                proof: dict[str, str | list[str]] = {"kids": kids, "client_secret": secret}
                 print_credentials(
                     self.stdout,
                     client_id=client.username,
-                    **proof,
+                    **{name: value for name, value in proof.items() if value},
                     scope=" ".join(sorted(options["scope"])),
                 )
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
         except UnusableKeyError as error:
             raise CommandError(str(error)) from error
-        audit.record("client_created", client=client.username)
+        record_change("client_created", client=client.username)
