@@ -68,18 +68,19 @@ class StrictSerializer(serializers.Serializer[Any]):
     """Refuses unknown fields too. An error has the field's `help_text`, and repeats no value."""
 
     def to_internal_value(self, data: Mapping[str, Any]) -> Any:
-        unknown = data.keys() - self.fields.keys()
-        named = sorted(filter(NAMEABLE.fullmatch, unknown))[:MAX_NAMED]
-        errors = dict.fromkeys(named, "is unknown")
-        if len(named) < len(unknown):
-            errors["another field"] = "is unknown"
+        wrong: dict[str, Any] = {}
         try:
             value = super().to_internal_value(data)
         except serializers.ValidationError as error:
             detail: Any = error.detail
-            errors |= {name: self.fields[name].help_text or detail[name][0] for name in detail}
-        if errors:
-            raise serializers.ValidationError(errors)
+            wrong = {name: self.fields[name].help_text or detail[name] for name in detail}
+        unknown = data.keys() - self.fields.keys()
+        named = sorted(filter(NAMEABLE.fullmatch, unknown))[:MAX_NAMED]
+        wrong |= dict.fromkeys(named, "is unknown")
+        if len(named) < len(unknown):
+            wrong["another field"] = "is unknown"
+        if wrong:
+            raise serializers.ValidationError(wrong)
         return value
 
 
