@@ -6,7 +6,7 @@ Each writes an audit line. `actor` has the fields that say who did it, such as `
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -45,13 +45,14 @@ def create(
 ) -> tuple[Client, str]:
     """Create a client and return it with its secret. With keys, it has no secret.
 
-    Raises `UnusableKeyError`.
+    Raises `UnusableKeyError`, `ValidationError`.
     """
     with transaction.atomic():
         client, secret = create_client(
             name=given.name or "",
             scopes=given.scopes or (),
             secret=NO_SECRET if keys else None,
+            secret_expires_at=secret_expires_at,
         )
         if given.resources:
             resources.set_grants(client, given.resources)
@@ -102,6 +103,16 @@ def _scopes(client: Client) -> set[str]:
 
 def _identifiers(client: Client) -> set[str]:
     return set(client.resources.values_list("identifier", flat=True))
+
+
+def rotate_secret(
+    client: Client, *, grace: timedelta, expires_at: datetime | None = None, actor: Actor
+) -> str:
+    """Give a client a new secret, as `clients.rotate_secret` does, and return it."""
+    with transaction.atomic():
+        secret = clients.rotate_secret(client, grace=grace, expires_at=expires_at)
+        audit.record("secret_rotated", client=client.username, **actor)
+    return secret
 
 
 def delete(client: Client, *, actor: Actor) -> None:
