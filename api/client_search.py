@@ -1,7 +1,9 @@
-"""Find clients among a million, on both databases. Each search has an index (migration 0002)."""
+"""Find clients among a million, on both databases. Each search has an index (migrations 2 and 7)."""
 
 import sys
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from django.db.models import F, Q, QuerySet, Value
@@ -11,7 +13,7 @@ from django.utils import timezone
 from api import identifiers
 from api.models import Client, ClientKey, ClientProfile, ResourceGrant
 
-MAX_FOUND = 1000  # clients that a search for a text selects
+MAX_FOUND = 1000  # clients that a search for a text selects, or for what expires
 _BYTE_ORDER = {"postgresql": "C", "sqlite": "BINARY"}
 
 
@@ -42,17 +44,39 @@ def find_clients(
         never = Q(last_login=None, date_joined__lt=unused_since)
         clients = clients.filter(never | Q(last_login__lt=unused_since))
     if expiring_before is not None:
-        span = {"gt": timezone.now(), "lt": expiring_before}
-        secrets = ClientProfile.objects.filter(
-            **{f"secret_expires_at__{bound}": moment for bound, moment in span.items()}
-        )
-        keys = ClientKey.objects.filter(
-            **{f"expires_at__{bound}": moment for bound, moment in span.items()}
-        )
-        clients = clients.filter(
-            Q(pk__in=secrets.values("client_id")) | Q(pk__in=keys.values("client_id"))
-        )
+        rows = _expiring(gt=timezone.now(), lt=expiring_before)
+        secrets, keys = (found.order_by().values("client_id") for found in rows)
+        # `OR` instead of a union would look through all clients.
+        clients = clients.filter(pk__in=secrets.union(keys))
     return clients
+
+
+def _expiring(**span: datetime) -> tuple[QuerySet[Any], QuerySet[Any]]:
+    """Select the secrets and the keys that expire in a span, such as `gt=…`, by their time."""
+    secrets = {f"secret_expires_at__{bound}": moment for bound, moment in span.items()}
+    keys = {f"expires_at__{bound}": moment for bound, moment in span.items()}
+    return (
+        ClientProfile.objects.filter(**secrets).order_by("secret_expires_at"),
+        ClientKey.objects.filter(**keys).order_by("expires_at"),
+    )
+
+
+def next_to_expire(queryset: QuerySet[Client], before: datetime) -> QuerySet[Client]:
+    """Select the clients whose secret or one of whose keys expires next, and before a time."""
+    return _select(queryset, _expiring(gt=timezone.now(), lt=before))
+
+
+def last_expired(queryset: QuerySet[Client]) -> QuerySet[Client]:
+    """Select the clients whose secret or one of whose keys has expired last."""
+    return _select(queryset, (rows.reverse() for rows in _expiring(lte=timezone.now())))
+
+
+def _select(queryset: QuerySet[Client], found: Iterable[QuerySet[Any]]) -> QuerySet[Client]:
+    """Select the clients of the first rows of each query."""
+    pks: set[int] = set()
+    for rows in found:
+        pks.update(rows.values_list("client_id", flat=True)[:MAX_FOUND])
+    return queryset.filter(pk__in=pks)
 
 
 def search(queryset: QuerySet[Client], start: str) -> QuerySet[Client]:

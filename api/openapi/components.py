@@ -26,7 +26,7 @@ URL = {"type": "string", "format": "uri"}
 MEMBERS: dict[str, dict[str, Any]] = {
     "client_id_issued_at": {"description": "Seconds since 1970."},
     "client_secret": {"description": "Shown this once."},
-    "client_secret_expires_at": {"description": "0, which is never."},
+    "client_secret_expires_at": {"description": "Seconds since 1970; 0 is never."},
     "error": {"description": "What is wrong, for programs."},
     "error_description": {"description": "What is wrong, for people."},
     "expires_in": {"description": "Seconds."},
