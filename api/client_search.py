@@ -1,4 +1,4 @@
-"""Find clients among a million, on both databases. Each search has an index (migrations 2 and 7)."""
+"""Find clients among a million, on both databases. Each search has an index."""
 
 import sys
 from collections.abc import Iterable
