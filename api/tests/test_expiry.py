@@ -18,7 +18,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api import client_keys, clients, expiry, public_keys, tokens
+from api import client_keys, client_search, clients, credentials, expiry, public_keys, tokens
 from api.clients import register_client, remove_secret, rotate_secret
 from api.credentials import NO_SECRET, create_client
 from api.models import Client, ClientKey, ClientProfile, RetiredSecret
@@ -176,6 +176,17 @@ def test_secret_and_its_tokens_end_at_its_time(http: APIClient, clock: Any, kind
     other = create_client("other", scopes=["introspect"])[1]
     shown = http.post("/introspect", {"token": token}, format="json", headers=basic("other", other))
     assert shown.json() == {"active": False}
+
+
+def test_login_that_takes_longer_than_its_secret_is_good_gets_a_token_that_has_ended(
+    http: APIClient, clock: Any
+) -> None:
+    _, secret = expiring(secret_expires_at=NOW + HOUR)
+    login = credentials.check("expiring", secret, address="192.0.2.1")
+    clock.shift(2 * HOUR)
+    token = tokens.issue(login, ())
+    assert token.expires_in == 0
+    assert not is_good(http, token.text)
 
 
 def test_expired_secret_counts_as_a_wrong_one(
@@ -389,8 +400,9 @@ def test_old_secret_that_ends_before_its_grace_is_told_so(admin: Browser) -> Non
     assert f"The old secret is good until {end}." in admin.post(url, data).content.decode()
 
 
-def test_list_is_filtered_by_what_expires(admin: Browser) -> None:
-    for name, days in (("past", -1), ("week", 6), ("month", 29), ("later", 31)):
+def test_list_is_filtered_by_what_expires(admin: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = {"long-past": -9, "past": -1, "week": 6, "month": 29, "later": 31}
+    for name, days in ends.items():
         client, _ = create_client(f"secret-{name}")
         end = NOW + days * DAY
         ClientProfile.objects.create(client=client, secret_expires_at=end)
@@ -404,4 +416,7 @@ def test_list_is_filtered_by_what_expires(admin: Browser) -> None:
 
     assert listed("week") == ["key-week", "secret-week"]
     assert listed("month") == ["key-month", "secret-month", "key-week", "secret-week"]
+    assert listed("past") == ["key-past", "secret-past", "key-long-past", "secret-long-past"]
+    monkeypatch.setattr(client_search, "MAX_FOUND", 1)
+    assert listed("month") == ["key-week", "secret-week"]
     assert listed("past") == ["key-past", "secret-past"]
