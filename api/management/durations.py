@@ -1,4 +1,4 @@
-"""Read durations and dates from the command line."""
+"""Read durations and times from the command line."""
 
 import re
 from argparse import ArgumentTypeError
@@ -17,29 +17,24 @@ def duration(text: str) -> timedelta:
     return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
-def moment(text: str) -> datetime:
-    """Parse a date, or a date and time, in UTC unless it says otherwise."""
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not a date such as 2030-12-31") from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
 def ago(text: str) -> datetime:
-    """Parse a date, or a duration before now."""
+    """Parse a duration before now, or a date."""
     return _from_now(text, sign=-1)
 
 
 def ahead(text: str) -> datetime:
-    """Parse a date, or a duration after now."""
+    """Parse a duration from now, or a date."""
     return _from_now(text, sign=1)
 
 
 def _from_now(text: str, *, sign: int) -> datetime:
-    if "-" in text:
-        return moment(text)
+    """Parse a duration, or a date with a time or not, in UTC unless it says otherwise."""
     try:
         return timezone.now() + sign * duration(text)
-    except OverflowError:
-        raise ArgumentTypeError(f"{text!r} is too long") from None
+    except (ArgumentTypeError, OverflowError):
+        pass
+    try:
+        parsed = datetime.fromisoformat(text)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise ArgumentTypeError(f"{text!r} is not a time such as 90d or 2030-12-31") from None

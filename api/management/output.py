@@ -8,6 +8,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, OutputWrapper
 
+from api import expiry
+from api.models import Client
+
 
 def print_credentials(stdout: OutputWrapper, **shown: str | list[str]) -> None:
     """Print credentials as one line of JSON. Call it inside the transaction that makes them.
@@ -36,3 +39,9 @@ def print_lines(stdout: OutputWrapper, lines: Iterable[str]) -> None:
         stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
+
+
+def describe_expiry(client: Client) -> dict[str, str]:
+    """Return when the client's secret expires, or nothing if it never does."""
+    expires_at = expiry.of(client)
+    return {"secret_expires_at": f"{expires_at:%Y-%m-%dT%H:%M:%SZ}"} if expires_at else {}

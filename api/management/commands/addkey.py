@@ -8,7 +8,7 @@ from django.db import transaction
 
 from api import client_keys
 from api.jose import UnusableKeyError
-from api.management.durations import moment
+from api.management.durations import ahead
 from api.management.finding import find_client
 from api.management.key_files import KEY_FILE, read_keys
 from api.management.output import print_credentials
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("file", help=KEY_FILE)
         parser.add_argument("--name", default="", help="name for people to read")
         parser.add_argument(
-            "--expires", type=moment, metavar="DATE", help="when the key ends, such as 2030-12-31"
+            "--expires", type=ahead, help="when the key ends, such as 90d or 2030-12-31"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -10,8 +10,9 @@ from django.db import transaction
 from api import client_keys, resources
 from api.credentials import NO_SECRET, create_client
 from api.jose import UnusableKeyError
+from api.management.durations import ahead
 from api.management.key_files import KEY_FILE, read_keys
-from api.management.output import print_credentials
+from api.management.output import describe_expiry, print_credentials
 from api.management.records import record_change
 
 
@@ -38,6 +39,11 @@ class Command(BaseCommand):
             help="for a client that gets keys or identities later",
         )
         parser.add_argument(
+            "--expires",
+            type=ahead,
+            help="when the secret or the keys end, such as 90d or 2030-12-31",
+        )
+        parser.add_argument(
             "--resource",
             action="append",
             default=[],
@@ -61,19 +67,21 @@ class Command(BaseCommand):
                     name=options["name"],
                     scopes=options["scope"],
                     secret=NO_SECRET if given or options["no_secret"] else None,
+                    secret_expires_at=options["expires"],
                 )
                 granted = [resources.find(one) for one in options["resource"]]
                 default = options["default_resource"]
                 resources.set_grants(
                     client, granted, None if default is None else resources.find(default)
                 )
-                added = client_keys.add(client, given)
+                added = client_keys.add(client, given, expires_at=options["expires"])
                 kids = [key.kid for key in added]
                 proof: dict[str, str | list[str]] = {"kids": kids, "client_secret": secret}
                 print_credentials(
                     self.stdout,
                     client_id=client.username,
                     **{name: value for name, value in proof.items() if value},
+                    **describe_expiry(client),
                     scope=" ".join(sorted(options["scope"])),
                 )
         except ValidationError as error:

@@ -24,11 +24,10 @@ class Command(BaseCommand):
         print_lines(self.stdout, self._lines())
 
     def _lines(self) -> Iterator[str]:
-        must_use_keys = set(
-            ClientProfile.objects.filter(auth_method=METHOD).values_list("client_id", flat=True)
-        )
-        for client in in_batches(Client.objects.prefetch_related("groups")):
-            if client.pk in must_use_keys or not client.has_usable_password():
+        clients = Client.objects.select_related("profile").prefetch_related("groups")
+        for client in in_batches(clients):
+            profile = getattr(client, "profile", None) or ClientProfile()
+            if profile.auth_method == METHOD or not client.has_usable_password():
                 self.stderr.write(f"{client.username!r}: It logs in without a secret.")
                 continue
             described = {
@@ -38,4 +37,6 @@ class Command(BaseCommand):
                 "active": client.is_active,
                 "client_secret_hash": client.password,
             }
+            if expires_at := profile.secret_expires_at:
+                described["client_secret_expires_at"] = int(expires_at.timestamp())
             yield json.dumps(described)
