@@ -17,7 +17,7 @@ from rest_framework.test import APIClient
 from api import credentials
 from api.credentials import create_client
 from api.models import Client
-from api.tests.support.responses import assert_error, basic, bearer, is_good
+from api.tests.support.responses import INVALID_SCOPE, assert_error, basic, bearer, is_good
 from api.tokens import LIFETIME, MAX_LENGTH
 
 FORM = "application/x-www-form-urlencoded"
@@ -270,8 +270,7 @@ def test_scope_that_is_not_the_clients_is_refused(
     post_form: Post, credentials: dict[str, str], asked: str
 ) -> None:
     response = post_form(GRANT | credentials | {"scope": asked})
-    description = "The client does not have the requested scope."
-    assert_error(response, 400, "invalid_scope", description)
+    assert_error(response, 400, "invalid_scope", INVALID_SCOPE)
 
 
 def test_scope_is_told_to_nobody_without_the_secret(

@@ -18,6 +18,7 @@ from api.credentials import create_client
 from api.endpoints import endpoints
 from api.models import Client
 from api.renderers import local_path
+from api.tests.support.responses import EXPIRED_TOKEN
 
 HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"  # as Chromium sends it
 POSTED_TO = ("/login", "/register", "/introspect", "/revoke", "/logout")
@@ -166,7 +167,7 @@ def test_root_lists_every_endpoint(browser: Browser, db: None) -> None:
 # Signing in
 
 
-def test_signing_in_sets_a_cookie_that_no_script_reads_until_the_token_expires(
+def test_signing_in_sets_a_cookie_that_no_script_reads_and_that_outlives_the_token(
     browser: Browser, credentials: dict[str, str]
 ) -> None:
     response = sign_in(browser, credentials)
@@ -174,7 +175,7 @@ def test_signing_in_sets_a_cookie_that_no_script_reads_until_the_token_expires(
     cookie = response.cookies["access_token"]
     assert cookie["httponly"]
     assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Strict", "/", "")
-    assert cookie["max-age"] == tokens.LIFETIME
+    assert cookie["max-age"] == tokens.LIFETIME + 24 * 60 * 60
     assert cookie.value in response.content.decode()
     assert browser.get("/private").status_code == 200
 
@@ -304,17 +305,34 @@ def test_signing_out_forgets_the_cookie(browser: Browser, credentials: dict[str,
     assert browser.get("/private").status_code == 403
 
 
-def test_expired_cookie_is_refused_forgotten_and_offered_a_new_sign_in(
+def test_expired_cookie_is_called_expired_each_time_and_offered_a_new_sign_in(
     browser: Browser, credentials: dict[str, str]
 ) -> None:
     sign_in(browser, credentials)
     with time_machine.travel(timedelta(seconds=tokens.LIFETIME), tick=False):
-        response = browser.get("/private")
+        for path in ("/private", "/public", "/private"):
+            response = browser.get(path)
+            assert "Sign out" not in response.content.decode()
+            assert not response.cookies
     page = response.content.decode()
     assert response.status_code == 401
+    assert EXPIRED_TOKEN in page
     assert 'href="/login?next=%2Fprivate"' in page
-    assert "Sign out" not in page
-    assert response.cookies["access_token"]["max-age"] == 0
+
+
+def test_expired_cookie_keeps_nobody_from_what_is_open_to_anyone(
+    browser: Browser, credentials: dict[str, str], settings: Any
+) -> None:
+    sign_in(browser, credentials)
+    with time_machine.travel(timedelta(seconds=tokens.LIFETIME), tick=False):
+        json_only = {"Accept": "application/json"}  # as `/docs` sends it
+        registered = browser.post(
+            "/register", {}, content_type="application/json", headers=json_only
+        )
+        assert registered.status_code == 201
+        assert "<form" in browser.get("/register").content.decode()
+        settings.REGISTRATION = "closed"
+        assert browser.get("/register").status_code == 401
 
 
 def test_missing_token_is_offered_a_sign_in_that_returns(browser: Browser) -> None:

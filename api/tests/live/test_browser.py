@@ -402,7 +402,7 @@ def test_no_other_site_signs_a_browser_in(victim: BrowserContext, site: Server) 
         <input name="csrfmiddlewaretoken" value="{"a" * 64}"><button></button></form>""",
     )
     page.get_by_role("button").click()
-    expect(page.locator("body")).to_contain_text("Requests from pages of other sites are refused.")
+    expect(page.locator("body")).to_contain_text("Requests from pages of other sites are refused")
     assert "access_token" not in names_of_cookies(victim)
 
 

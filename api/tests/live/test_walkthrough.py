@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from api.tests.support.curl import curl
-from api.tests.support.responses import INVALID_TOKEN
+from api.tests.support.responses import EXPIRED_TOKEN
 from api.tests.support.server import Server
 from api.tokens import LIFETIME
 
@@ -57,7 +57,7 @@ def test_five_commands_do_what_the_walk_through_says(tmp_path: Path) -> None:
     (tmp_path / "server.log").unlink()
 
     with server.running(["-c", LATER]):
-        refused = {"error": "invalid_token", "error_description": INVALID_TOKEN}
+        refused = {"error": "invalid_token", "error_description": EXPIRED_TOKEN}
         assert curl(*private) == (401, refused)
         status, body = curl(*login)
         fresh = f"Authorization: Bearer {body['access_token']}"
