@@ -190,7 +190,7 @@ class SignInPage(Page):
 class TokenPage(SignInPage):
     """Shows the browser its token again."""
 
-    template = "api/resource.html"  # of errors
+    template = "api/no_token.html"
     success_method = "GET"
 
 

@@ -6,6 +6,8 @@ The functions that make bodies make the examples too, so each body is written do
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
+
 from api import tokens
 from api.credentials import Login
 from api.models import Client
@@ -13,7 +15,6 @@ from api.standing import ClientState
 
 ISSUED_AT = 1795472068
 ACCESS_TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Imx4UXd2ZzBqbXpHWDFQZlZ3TmpieE5"  # noqa: S105 (cut off)
-DEMO_CLIENT = {"client_id": "foo", "client_secret": "bar"}  # which `manage.py demo` makes
 SCOPES = ("read", "write")
 
 
@@ -48,9 +49,12 @@ def examples() -> dict[str, dict[str, Any]]:
         "use": "sig",
         "alg": "ES256",
     }
+    called_by = {"client_id": "reporting", "client_secret": secret}
+    if settings.IS_LOCAL:  # where `manage.py demo` makes this client
+        called_by = {"client_id": "foo", "client_secret": "bar"}
     return {
-        "Login": {"grant_type": "client_credentials", **DEMO_CLIENT},
-        "OwnToken": {"token": ACCESS_TOKEN, **DEMO_CLIENT},
+        "Login": {"grant_type": "client_credentials", **called_by},
+        "OwnToken": {"token": ACCESS_TOKEN, **called_by},
         "Registration": {"client_name": "Billing"},
         "Message": {"message": "Welcome to the public area :)"},
         "AccessToken": token_response(token),

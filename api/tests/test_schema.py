@@ -20,7 +20,7 @@ from api.tests.support.responses import basic, bearer
 
 Spoil = Callable[[dict[str, Any], int], dict[str, Any]]
 WRONG = "Basic Zm9vOm5vdCBiYXI="
-REFUSED = {"client_secret_basic": WRONG, "bearer": "Bearer nonsense"}
+REFUSED = {"client_secret_basic": WRONG, "oauth2": "Bearer nonsense"}
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -145,7 +145,7 @@ def test_answer_is_as_documented(
 def test_document_follows_the_registration_policy(http: APIClient, settings: Settings) -> None:
     settings.REGISTRATION = "closed"
     operation = document.__wrapped__()["paths"]["/register"]["post"]
-    assert operation["security"] == [{"bearer": []}, {"oauth2": ["register"]}]
+    assert operation["security"] == [{"oauth2": ["register"]}, {"bearer": []}]
     refused = operation["responses"]["403"]
     assert refused["description"] == "access_denied or insufficient_scope or missing_token"
     assert http.post("/register").json()["error"] == "missing_token"

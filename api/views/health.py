@@ -20,7 +20,7 @@ class LivezView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer, HealthPage)
-    name = "Alive"
+    name = "Liveness"
 
     @Describe(returns="Status")
     def get(self, request: Request) -> Response:
@@ -33,7 +33,7 @@ class ReadyzView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer, HealthPage)
-    name = "Ready"
+    name = "Readiness"
 
     @Describe(returns="Status", errors=(Unavailable(),))
     def get(self, request: Request) -> Response:
