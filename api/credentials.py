@@ -30,6 +30,7 @@ from api.standing import ClientState, GrantedResource, look_up_for_login
 from api.usage import fail_if_locked
 
 RIGHT_WITHOUT_SPACES = "wrong secret, right without the spaces or line breaks around it"
+TAKEN = "This client id is taken. Choose another, or rotate the secret of the client that has it."
 NO_SECRET = ""  # for a client that has another credential
 UPGRADE_MARGIN = timedelta(seconds=10)  # for logins that began before the hash was upgraded
 logger = logging.getLogger(__name__)
@@ -204,5 +205,5 @@ def create_client(
             client.save(force_insert=True)
             client.groups.add(*get_or_create_scopes(scopes))
     except IntegrityError:
-        raise ValidationError({"username": "This client id is taken. Choose another."}) from None
+        raise ValidationError({"username": TAKEN}) from None
     return client, secret

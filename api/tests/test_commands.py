@@ -111,7 +111,7 @@ def test_createclient_generates_an_id(http: APIClient) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["boss"], "This client id is taken. Choose another."),
+        (["boss"], "This client id is taken. Choose another, or rotate the secret"),
         (["a b"], "A client id has at most 150 letters"),
         (["foo", "--scope", "a b"], "'a b' is not a scope"),
     ],

@@ -2,6 +2,7 @@
 that the document has for it, and the answer is held against the document.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -149,6 +150,12 @@ def test_document_follows_the_registration_policy(http: APIClient, settings: Set
     refused = operation["responses"]["403"]
     assert refused["description"] == "access_denied or insufficient_scope or missing_token"
     assert http.post("/register").json()["error"] == "missing_token"
+
+
+def test_document_of_a_public_service_shows_no_client_of_the_demo(settings: Settings) -> None:
+    assert '"foo"' in json.dumps(document.__wrapped__())
+    settings.IS_LOCAL = False
+    assert '"foo"' not in json.dumps(document.__wrapped__())
 
 
 def test_blank_metadata_is_accepted_as_documented(http: APIClient, db: None) -> None:
