@@ -95,9 +95,7 @@ def test_demo_refuses_an_address_that_it_cannot_serve(
 def test_demo_keeps_a_client_with_another_secret_and_says_so(server: Server) -> None:
     secret = json.loads(server.manage("createclient", "foo"))["client_secret"]
     with server.running(["manage.py", "demo"]):
-        assert (
-            "Keeping client foo, which is inactive or has another secret than bar. " in server.log
-        )
+        assert "Keeping client foo, which is inactive or has another secret" in server.log
         status, _ = curl("--user", f"foo:{secret}", "--data", GRANT, f"{server.url}/login")
     assert status == 200
 
