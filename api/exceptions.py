@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import (
     BadRequest,
+    DisallowedHost,
     PermissionDenied,
     RequestDataTooBig,
     SuspiciousOperation,
@@ -38,6 +39,10 @@ from api.tokens import NotOwnTokenError, TokenTooLongError
 REALM = "authdemo"
 RESOURCE_METADATA = "/.well-known/oauth-protected-resource"
 RETRY_AFTER = 2  # seconds; enough to reconnect to a database that is back
+UNKNOWN_HOST = (
+    "This service does not answer to the host in the request; "
+    "use its PUBLIC_URL, or let the operator add the host to ALLOWED_HOSTS."
+)
 # These include ProgrammingError for a missing table and InternalError for a read-only standby. A
 # damaged file raises a plain DatabaseError.
 UNAVAILABLE = (DatabaseError, InterfaceError)
@@ -262,6 +267,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     UnusableKeyError: lambda error: InvalidClientMetadata(str(error)),
     Http404: lambda _: NotFound(),
     RequestDataTooBig: lambda _: BodyTooLarge(),
+    DisallowedHost: lambda _: InvalidRequest(UNKNOWN_HOST),
     SuspiciousOperation: lambda _: InvalidRequest(),
     BadRequest: lambda _: InvalidRequest(),
     PermissionDenied: lambda _: AccessDenied(),

@@ -18,6 +18,7 @@ from api.models import Client, SigningKey
 from api.tests.support.responses import (
     BEARER,
     INVALID_SCOPE,
+    UNKNOWN_HOST,
     assert_error,
     assert_lacks_scope,
     assert_refused_token,
@@ -347,7 +348,7 @@ def test_foreign_host_is_400(http: APIClient, host: str) -> None:
     assert http.get("/public").status_code == 200  # with a host of ours, by the same client
     for _ in range(2):
         response = http.get("/public", headers={"Host": host})
-        assert_error(response, 400, "invalid_request", "The request is malformed.")
+        assert_error(response, 400, "invalid_request", UNKNOWN_HOST)
 
 
 def test_no_signing_key_is_503(http: APIClient, credentials: dict[str, str]) -> None:

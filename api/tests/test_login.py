@@ -29,7 +29,9 @@ ONLY_GRANT_TYPE = "The only grant_type is client_credentials."
 MISSPELT_GRANT_TYPE = (
     "grant_type must be client_credentials, in lower case and without spaces or line breaks."
 )
-GRANT_TYPE_REQUIRED = "grant_type is required unless the body is application/json."
+GRANT_TYPE_REQUIRED = (
+    "grant_type is required unless the body is application/json; add grant_type=client_credentials."
+)
 
 
 @pytest.fixture

@@ -15,6 +15,10 @@ OTHER_SITE = (
     "Requests from pages of other sites are refused; the operator can allow a site with "
     "CORS_ORIGINS."
 )
+UNKNOWN_HOST = (
+    "This service does not answer to the host in the request; "
+    "use its PUBLIC_URL, or let the operator add the host to ALLOWED_HOSTS."
+)
 INVALID_SCOPE = (
     "The client does not have the requested scope; leave scope out to get all that it has."
 )
