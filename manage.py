@@ -4,15 +4,16 @@
 import os
 import sys
 
+NOT_INSTALLED = (
+    "{} is not installed for this Python: activate the virtual environment, "
+    "or run `pip install -r authdemo/requirements.txt`."
+)
 try:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
     from django.db import DatabaseError, connection
 except ModuleNotFoundError:
-    sys.exit(
-        "Django is not installed for this Python: activate the virtual environment, "
-        "or run `pip install -r authdemo/requirements.txt`."
-    )
+    sys.exit(NOT_INSTALLED.format("Django"))
 
 
 def main() -> None:
@@ -25,6 +26,11 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package in {"api", "authdemo"} or "--traceback" in sys.argv:
+            raise
+        sys.exit(NOT_INSTALLED.format(package))
     except DatabaseError as error:
         if "--traceback" in sys.argv:
             raise

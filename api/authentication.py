@@ -9,14 +9,14 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
-from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.models import TokenUser
 
 from api import audit, client_authentication, tokens
 from api.browser import enforce_csrf
 from api.client_authentication.secret import SecretProof
 from api.credentials import BadCredentialsError, Login
-from api.exceptions import InvalidToken
+from api.exceptions import ExpiredToken, InvalidToken
 from api.parameters import CLIENT_ID
 from api.throttling.guard import TooManyFailuresError
 from api.throttling.slow_hashes import QueueFullError
@@ -35,6 +35,7 @@ class BearerAuthentication(BaseAuthentication):
 
     The cookie counts only if there is no Authorization header. With the cookie, an unsafe method
     also needs Django's CSRF token, because other sites can make a browser send its cookies.
+    The cookie outlives its token. Then it is no token, so what is open to anyone stays open.
     An empty header counts as a bad token: granian empties a header that is not ASCII.
     """
 
@@ -44,11 +45,15 @@ class BearerAuthentication(BaseAuthentication):
             if header and scheme.lower() != "bearer":
                 return None
         elif text := request.COOKIES.get(settings.ACCESS_TOKEN_COOKIE, ""):
+            if tokens.has_expired(text):
+                return None
             enforce_csrf(request)
         else:
             return None
         try:
             token = tokens.verify(text.strip(" "))
+        except ExpiredTokenError as error:
+            raise ExpiredToken from error
         except TokenError as error:
             raise InvalidToken from error
         return ClientUser(token), token

@@ -11,8 +11,11 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from api.exceptions import AccessDenied, CSRFFailed, body
+from api.negotiation import is_navigation
 from api.tokens import IssuedToken
 
+# How long the cookie outlives its token, so that pages can say that it has expired.
+KEPT_EXPIRED = 24 * 60 * 60  # seconds
 # Characters of a token that a cookie can hold. Browsers drop one of more than 4096 bytes, and its
 # name and attributes need up to 250.
 MAX_COOKIE_TOKEN = 3840
@@ -31,7 +34,10 @@ def refuse_other_sites(
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if request.method in SAFE_METHODS or not _is_from_another_site(request):
             return get_response(request)
-        error = AccessDenied("Requests from pages of other sites are refused.")
+        error = AccessDenied(
+            "Requests from pages of other sites are refused; "
+            "the operator can allow a site with CORS_ORIGINS."
+        )
         return JsonResponse(body(error), status=error.status_code)
 
     return middleware
@@ -74,13 +80,21 @@ def enforce_csrf(request: Request) -> None:
         raise CSRFFailed
 
 
+def may_show_token(request: HttpRequest) -> bool:
+    """Tell whether a page may show the token in the cookie: its own person opened the page here.
+
+    Scripts and frames cannot fetch such a page, and no other site can open one.
+    """
+    return is_navigation(request) and request.META.get("HTTP_SEC_FETCH_SITE") in OWN_SITE
+
+
 def fits_cookie(token: IssuedToken) -> bool:
     """Tell whether a browser can keep a token. One with many scopes is too long."""
     return len(token.text) <= MAX_COOKIE_TOKEN
 
 
 def remember_token(response: HttpResponseBase, token: IssuedToken) -> None:
-    """Set the token cookie. It lasts as long as the token, and no script can read it.
+    """Set the token cookie, which no script can read. It outlives the token by a day.
 
     If the token does not fit, delete the cookie: it may hold the token of another client.
     """
@@ -90,7 +104,7 @@ def remember_token(response: HttpResponseBase, token: IssuedToken) -> None:
     response.set_cookie(
         settings.ACCESS_TOKEN_COOKIE,
         token.text,
-        max_age=token.expires_in,
+        max_age=token.expires_in + KEPT_EXPIRED,
         path=settings.SESSION_COOKIE_PATH,
         secure=settings.IS_HTTPS,
         httponly=True,

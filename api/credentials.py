@@ -41,6 +41,7 @@ from api.writes import fail_if_locked
 
 RIGHT_WITHOUT_SPACES = "wrong secret, right without the spaces or line breaks around it"
 CURRENT, PREVIOUS = "secret", "previous_secret"  # credentials of a login
+TAKEN = "This client id is taken. Choose another, or rotate the secret of the client that has it."
 NO_SECRET = ""  # for a client that has another credential
 UPGRADE_MARGIN = timedelta(seconds=10)  # for logins that began before the hash was upgraded
 logger = logging.getLogger(__name__)
@@ -241,5 +242,5 @@ def create_client(
             if expires_at:
                 ClientProfile.objects.create(client=client, secret_expires_at=expires_at)
     except IntegrityError:
-        raise ValidationError({"username": "This client id is taken. Choose another."}) from None
+        raise ValidationError({"username": TAKEN}) from None
     return client, secret

@@ -11,12 +11,13 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import (
     BadRequest,
+    DisallowedHost,
     PermissionDenied,
     RequestDataTooBig,
     SuspiciousOperation,
 )
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
-from django.http import Http404
+from django.http import Http404, HttpRequest
 from django.urls import get_script_prefix
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -43,6 +44,10 @@ REALM = "authdemo"
 NO_CLIENT = "There is no client with this id."
 RESOURCE_METADATA = "/.well-known/oauth-protected-resource"
 RETRY_AFTER = 2  # seconds; enough to reconnect to a database that is back
+UNKNOWN_HOST = (
+    "This service does not answer to the host in the request; "
+    "use its PUBLIC_URL, or let the operator add the host to ALLOWED_HOSTS."
+)
 # These include ProgrammingError for a missing table and InternalError for a read-only standby. A
 # damaged file raises a plain DatabaseError.
 UNAVAILABLE = (DatabaseError, InterfaceError)
@@ -101,7 +106,9 @@ class UnsupportedResponseType(APIError):
 
 class InvalidScope(APIError):
     default_code = "invalid_scope"
-    default_detail = "The client does not have the requested scope."
+    default_detail = (
+        "The client does not have the requested scope; leave scope out to get all that it has."
+    )
 
 
 class InvalidTarget(APIError):
@@ -163,10 +170,24 @@ class InvalidToken(BearerError):
     default_detail = "The access token is expired, revoked or not valid."
 
 
+class ExpiredToken(InvalidToken):
+    def __init__(self) -> None:
+        login = f"{get_script_prefix()}login"
+        super().__init__(f"The access token has expired; get another from {login}.")
+
+
 class InsufficientScope(BearerError):
+    """The challenge names all scopes that are needed (RFC 6750 §3)."""
+
     status_code = status.HTTP_403_FORBIDDEN
     default_code = "insufficient_scope"
-    default_detail = "The access token lacks a required scope."
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"The access token must have the scope '{scope}'; "
+            "ask the staff to give it to the client, then get another token.",
+            scope=scope,
+        )
 
 
 class AccessDenied(APIError):
@@ -281,6 +302,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     RotationPendingError: lambda error: Conflict(str(error)),
     Http404: lambda _: NotFound(),
     RequestDataTooBig: lambda _: BodyTooLarge(),
+    DisallowedHost: lambda _: InvalidRequest(UNKNOWN_HOST),
     SuspiciousOperation: lambda _: InvalidRequest(),
     BadRequest: lambda _: InvalidRequest(),
     PermissionDenied: lambda _: AccessDenied(),
@@ -323,9 +345,19 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     translated = translate(error)
     if translated is None:
         return None
-    if isinstance(translated, InvalidClient) and is_from_our_page(context["request"]._request):
+    request = context["request"]._request
+    if isinstance(translated, InvalidClient) and is_from_our_page(request):
         translated = InvalidClient(str(translated.detail), "Form")
+    if isinstance(translated, MissingToken) and _has_expired_cookie(request):
+        translated = ExpiredToken()
     return Response(body(translated), translated.status_code, headers=translated.headers)
+
+
+def _has_expired_cookie(request: HttpRequest) -> bool:
+    """Tell whether the browser's token has expired, if none was found: any other is refused."""
+    return "HTTP_AUTHORIZATION" not in request.META and bool(
+        request.COOKIES.get(settings.ACCESS_TOKEN_COOKIE)
+    )
 
 
 def body(error: APIError) -> dict[str, str]:

@@ -20,6 +20,7 @@ from api.exceptions import (
     translate,
 )
 from api.negotiation import is_from_a_program
+from api.renderers import may_register
 
 
 def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -57,6 +58,7 @@ def _corrected_path(path: str) -> str | None:
 def _plain(request: HttpRequest, error: APIError) -> HttpResponse:
     """Respond without DRF: with a page to a browser, with JSON to a program."""
     if "text/html" in request.headers.get("Accept", "") and not is_from_a_program(request):
-        page = loader.render_to_string("api/error_page.html", {"error": body(error)})
+        context = {"error": body(error), "may_register": may_register(None)}
+        page = loader.render_to_string("api/error_page.html", context)
         return HttpResponse(page, status=error.status_code, headers=error.headers)
     return JsonResponse(body(error), status=error.status_code, headers=error.headers)

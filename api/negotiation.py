@@ -51,6 +51,15 @@ def is_from_our_page(request: HttpRequest) -> bool:
     return is_same_origin or settings.CSRF_COOKIE_NAME in request.COOKIES
 
 
+def is_navigation(request: HttpRequest) -> bool:
+    """Tell whether a browser opens the response as a page, which no script can pretend.
+
+    Browsers say so to https and to this machine. Programs never do, whatever they accept.
+    """
+    mode = request.META.get("HTTP_SEC_FETCH_MODE"), request.META.get("HTTP_SEC_FETCH_DEST")
+    return mode == ("navigate", "document")
+
+
 class ContentNegotiation(DefaultContentNegotiation):
     """Like DRF's, but a request that accepts no type of ours gets JSON, not 406 (RFC 9110 §12.4.1).
 
@@ -68,6 +77,8 @@ class ContentNegotiation(DefaultContentNegotiation):
             return first, str(first.media_type)
         if is_from_a_program(request._request):
             renderers = [one for one in renderers if not isinstance(one, BrowsableAPIRenderer)]
+        elif not is_navigation(request._request):
+            renderers = [one for one in renderers if not getattr(one, "needs_navigation", False)]
         try:
             chosen: Any = super().select_renderer(request, renderers, format_suffix)
         except NotAcceptable:

@@ -14,7 +14,9 @@ from django.core.validators import ProhibitNullCharactersValidator
 from api import identifiers
 
 CLIENT_CREDENTIALS = "client_credentials"
-GRANT_TYPE_REQUIRED = "grant_type is required unless the body is application/json."
+GRANT_TYPE_REQUIRED = (
+    "grant_type is required unless the body is application/json; add grant_type=client_credentials."
+)
 GRANT_TYPE_SPELLING = (
     "grant_type must be client_credentials, in lower case and without spaces or line breaks."
 )

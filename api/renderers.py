@@ -18,11 +18,12 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from api import browser, keys, tokens
 from api.endpoints import endpoints, handler, split_docstring
 from api.exceptions import UNAVAILABLE
+from api.scopes import REGISTER
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # imports this module, through the settings
@@ -41,7 +42,9 @@ class Page(BrowsableAPIRenderer):
     """Shows the request, the response, and a form for the next request."""
 
     template = "api/resource.html"
-    success_template = ""  # for the response to a successful POST
+    success_template = ""  # for the successful response to `success_method`
+    success_method = "POST"
+    needs_navigation = False  # whether programs get JSON even if they accept pages
     form_template = ""
     raw_example = ""
     request: Request
@@ -59,7 +62,8 @@ class Page(BrowsableAPIRenderer):
         self.request = self.renderer_context["request"]
         self.response = self.renderer_context["response"]
         self.view = self.renderer_context["view"]
-        succeeded = self.request.method == "POST" and self.response.status_code < 400
+        is_success = self.response.status_code < 400
+        succeeded = is_success and self.request.method == self.success_method
         template = self.success_template if succeeded else self.template
         page = loader.render_to_string(
             template or self.template, self.template_context(data), self.request._request
@@ -72,7 +76,7 @@ class Page(BrowsableAPIRenderer):
         error = data if isinstance(data, dict) and "error" in data else {}
         has_form = "POST" in self.view.allowed_methods and error.get("error") not in NO_FORM
         session = self.session(data)
-        origin = self.request.build_absolute_uri("/")[:-1]
+        origin = self.origin()
         return {
             "name": self.get_name(self.view),
             "description": self._description(),
@@ -86,6 +90,8 @@ class Page(BrowsableAPIRenderer):
             "offers_sign_in": error.get("error") in SIGN_IN_AGAIN,
             "wait": self.response.get("Retry-After"),
             "needs_token": bool(self.view.authentication_classes),
+            "shown_token": self._shown_token(session),
+            "may_register": may_register(session),
             "has_form": has_form,
             "form_template": self.form_template,
             "raw_form": self._raw_form() if has_form else None,
@@ -99,6 +105,10 @@ class Page(BrowsableAPIRenderer):
         has_own = bool(documented and documented.__doc__)
         return split_docstring(documented if has_own else type(self.view))[0]
 
+    def origin(self) -> str:
+        """Return the origin that commands on the page name."""
+        return self.request.build_absolute_uri("/")[:-1]
+
     def session(self, data: Any) -> tokens.AccessToken | None:
         """Return the token in the browser's cookie. Delete the cookie if the token is bad."""
         text = self.request.COOKIES.get(settings.ACCESS_TOKEN_COOKIE)
@@ -106,6 +116,8 @@ class Page(BrowsableAPIRenderer):
             return None
         try:
             return tokens.verify(text)
+        except ExpiredTokenError:
+            pass  # the cookie stays, so that the next page can say so too
         except TokenError:
             browser.forget_token(self.response)
         except (keys.NoSigningKeyError, *UNAVAILABLE):
@@ -115,6 +127,11 @@ class Page(BrowsableAPIRenderer):
     def show_form_for_method(self, view: Any, method: str, request: Any, obj: Any) -> bool:
         """Skip the permission checks: the response already shows their result."""
         return method in view.allowed_methods
+
+    def _shown_token(self, session: tokens.AccessToken | None) -> str:
+        if session and browser.may_show_token(self.request._request):
+            return str(session.token)
+        return "<token>"
 
     def _raw_form(self) -> Any:
         form = self.get_raw_data_form(None, self.view, "POST", self.request)
@@ -141,7 +158,8 @@ class RootPage(Page):
 
     def template_context(self, data: Any) -> dict[str, Any]:
         others = [endpoint for endpoint in endpoints() if endpoint.name != "root"]
-        return super().template_context(data) | {"endpoints": others}
+        more = {"endpoints": others, "is_local": settings.IS_LOCAL}
+        return super().template_context(data) | more
 
 
 class SignInPage(Page):
@@ -157,11 +175,12 @@ class SignInPage(Page):
         if text := _access_token(data):
             token = tokens.read(text)
             cookie = self.response.cookies.get(settings.ACCESS_TOKEN_COOKIE)
+            was_kept = self.success_method == "GET"
             context |= {
                 "token": token,
                 "token_seconds_left": token["exp"] - time.time(),
                 "audience": shlex.quote(token["aud"]),
-                "is_kept": bool(cookie and cookie.value),
+                "is_kept": was_kept or bool(cookie and cookie.value),
                 "parts": _explain(text),
             }
         return context
@@ -171,6 +190,19 @@ class SignInPage(Page):
         text = _access_token(data)
         token = tokens.read(text) if text else None
         return token if token and token.is_for_this_service else super().session(data)
+
+
+class TokenPage(SignInPage):
+    """Shows the browser its token again."""
+
+    template = "api/no_token.html"
+    success_method = "GET"
+
+
+class SignOutPage(Page):
+    """Asks before it signs the browser out."""
+
+    template = "api/sign_out.html"
 
 
 class RegistrationPage(Page):
@@ -187,6 +219,24 @@ class TokenRequestPage(Page):
     raw_example = '{"client_id": "", "client_secret": "", "token": ""}'
 
 
+class DocumentPage(Page):
+    """Shows what programs fetch, some of which accept pages without knowing: Java's, and probes."""
+
+    needs_navigation = True
+
+
+class HealthPage(DocumentPage):
+    """Needs neither a database nor a Host header that we know, as the probes do."""
+
+    template = "api/health.html"
+
+    def origin(self) -> str:
+        return str(settings.ORIGIN)
+
+    def session(self, data: Any) -> None:
+        return None
+
+
 class DocsPage(Page):
     """Swagger UI."""
 
@@ -196,6 +246,11 @@ class DocsPage(Page):
 def is_page(request: Request | None) -> bool:
     """Tell whether the response is a page. It is false before content negotiation."""
     return isinstance(getattr(request, "accepted_renderer", None), Page)
+
+
+def may_register(session: tokens.AccessToken | None) -> bool:
+    """Tell whether pages offer registration: it is open, or the token allows it."""
+    return settings.REGISTRATION == "open" or bool(session and REGISTER in session["scope"].split())
 
 
 def local_path(url: str) -> str | None:

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from rest_framework_simplejwt import tokens as simplejwt
 from rest_framework_simplejwt.backends import TokenBackend
-from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenBackendError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 
 from api import audit, keys, metrics
@@ -207,6 +207,13 @@ class AccessToken(simplejwt.AccessToken):
         if self.payload["iat"] > latest.timestamp():
             raise TokenError("The token was issued in the future.")
 
+    def check_exp(self, claim: str = "exp", current_time: datetime | None = None) -> None:
+        """Raise `ExpiredTokenError`, so that callers can say so. Each token has the claim."""
+        try:
+            super().check_exp(claim, current_time)
+        except TokenError as error:
+            raise ExpiredTokenError("The token has expired.") from error
+
     @property
     def is_for_this_service(self) -> bool:
         return bool(self.payload["aud"] == settings.JWT_AUDIENCE)
@@ -248,6 +255,17 @@ def read(text: str) -> AccessToken:
     It makes no query for keys already loaded. `verify` also asks about the client and revocation.
     """
     return AccessToken(text)  # type: ignore[arg-type] # SimpleJWT takes text, and annotates a token
+
+
+def has_expired(text: str) -> bool:
+    """Tell whether a token of ours has expired. It makes no query for keys already loaded."""
+    try:
+        read(text)
+    except ExpiredTokenError:
+        return True
+    except TokenError:
+        pass
+    return False
 
 
 def verify(text: str) -> AccessToken:

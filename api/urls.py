@@ -44,5 +44,6 @@ urlpatterns = [
     path("readyz", health.ReadyzView.as_view(), name="readyz"),
     path("metrics", health.MetricsView.as_view(), name="metrics"),
     path("authorize", tokens.AuthorizeView.as_view(), name="authorize"),
+    path("token", tokens.TokenView.as_view(), name="token"),
     path("logout", tokens.LogoutView.as_view(), name="logout"),
 ]

@@ -70,6 +70,13 @@ class BriefFilter(logging.Filter):
         return True
 
 
+class ThreadsFilter(logging.Filter):
+    """Drops granian's warning of many threads for few cores. Ours wait for the database."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "Python threads" not in str(record.msg)
+
+
 class OnceAMinuteFilter(logging.Filter):
     """Lets each text through once a minute, and says how many lines it held back.
 

@@ -526,6 +526,7 @@ LOGGING = {
     "filters": {
         "no_query": {"()": "authdemo.logs.QueryFilter"},
         "brief": {"()": "authdemo.logs.BriefFilter"},
+        "threads": {"()": "authdemo.logs.ThreadsFilter"},
         **{
             f"once_a_minute/{name}": {"()": "authdemo.logs.OnceAMinuteFilter"}
             for name in (*REPETITIVE_LOGGERS, *QUOTING_LOGGERS, "django.request")
@@ -534,7 +535,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        "_granian": {"level": "INFO", "propagate": True},  # to the root handler
+        "_granian": {"level": "INFO", "filters": ["threads"], "propagate": True},  # to the root
         "django.server": {"handlers": ["stderr"], "filters": ["no_query"], "propagate": False},
         **{name: {"filters": [f"once_a_minute/{name}"]} for name in REPETITIVE_LOGGERS},
         **{name: {"filters": ["brief", f"once_a_minute/{name}"]} for name in QUOTING_LOGGERS},

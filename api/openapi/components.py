@@ -54,11 +54,16 @@ MEMBERS: dict[str, dict[str, Any]] = {
     "token_type": {"const": "Bearer"},
 }
 SECURITY_SCHEMES: dict[str, Any] = {
-    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-    "oauth2": {
+    "oauth2": {  # first, because Swagger UI offers it first
         "type": "oauth2",
-        "description": "Gets a token from /login and sends it.",
+        "description": "Gets an access token from /login, and sends it.",
         "flows": {"clientCredentials": {"scopes": {}}},
+    },
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "Sends an access token that you have.",
     },
     "client_secret_basic": {
         "type": "http",

@@ -6,6 +6,8 @@ The functions that make bodies make the examples too, so each body is written do
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
+
 from api import tokens
 from api.credentials import CURRENT, Login
 from api.models import Client, SigningKey
@@ -13,7 +15,6 @@ from api.standing import ClientState
 
 ISSUED_AT = 1795472068
 ACCESS_TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Imx4UXd2ZzBqbXpHWDFQZlZ3TmpieE5"  # noqa: S105 (cut off)
-DEMO_CLIENT = {"client_id": "foo", "client_secret": "bar"}  # which `manage.py demo` makes
 SCOPES = ("read", "write")
 RESOURCE, TIME = "https://orders.example.com", "2026-11-26T12:00:00Z"
 
@@ -50,9 +51,12 @@ def examples() -> dict[str, dict[str, Any]]:
         "alg": "ES256",
     }
     key = SigningKey(kid=jwk["kid"], algorithm=jwk["alg"], signs_from=client.date_joined)
+    called_by = {"client_id": "reporting", "client_secret": secret}
+    if settings.IS_LOCAL:  # where `manage.py demo` makes this client
+        called_by = {"client_id": "foo", "client_secret": "bar"}
     return {
-        "Login": {"grant_type": "client_credentials", **DEMO_CLIENT},
-        "OwnToken": {"token": ACCESS_TOKEN, **DEMO_CLIENT},
+        "Login": {"grant_type": "client_credentials", **called_by},
+        "OwnToken": {"token": ACCESS_TOKEN, **called_by},
         "Registration": {"client_name": "Billing"},
         "Message": {"message": "Welcome to the public area :)"},
         "AccessToken": token_response(token),

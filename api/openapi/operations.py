@@ -131,7 +131,7 @@ class AutoSchema(openapi.AutoSchema):
         if self._authenticates_client():
             schemes = [{name: []} for name in METHODS if name in SECURITY_SCHEMES]
         elif self.view.authentication_classes:
-            schemes = [{"bearer": []}, {"oauth2": self._required_scopes()}]
+            schemes = [{"oauth2": self._required_scopes()}, {"bearer": []}]
         return [*schemes, {}] if self._is_open() else schemes
 
     def get_override_parameters(self) -> list[Any]:

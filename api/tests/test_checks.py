@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -12,11 +13,12 @@ from django.core.checks import Tags, run_checks
 from pytest_django import Settings
 
 from api import keys
-from api.checks import check_stored_hashes
+from api.checks.credentials import check_stored_hashes
 from api.credentials import create_client
 from api.hashers import ChosenSecretHasher
 from api.models import SigningKey
-from api.tests.support.server import PROJECT
+from api.tests.support.server import PROJECT, free_port
+from api.throttling import redis
 
 
 def ids(
@@ -120,15 +122,111 @@ def test_workers_that_count_by_themselves(
     assert ids() == expected
 
 
+# What only `check --deploy` says
+
+
+@pytest.fixture
+def public(settings: Settings) -> Settings:
+    """Settings of a public service that the checks have nothing to say about."""
+    settings.IS_LOCAL, settings.PUBLIC_URL = False, "https://auth.example.com"
+    settings.ALLOWED_HOSTS = ["auth.example.com", "auth.internal", "[2001:db8::7]"]
+    settings.SECURE_SSL_REDIRECT, settings.TRUSTED_PROXIES = True, 1
+    settings.REDIS_URL = ""
+    assert ids(deploy=True) == []
+    return settings
+
+
 @pytest.mark.parametrize(
     ("is_https", "proxies", "expected"),
     [(True, 0, ["api.W007"]), (True, 1, []), (False, 0, [])],
 )
 def test_https_without_a_trusted_proxy(
-    settings: Settings, is_https: bool, proxies: int, expected: list[str]
+    public: Settings, is_https: bool, proxies: int, expected: list[str]
 ) -> None:
-    settings.SECURE_SSL_REDIRECT, settings.TRUSTED_PROXIES = is_https, proxies
+    public.SECURE_SSL_REDIRECT, public.TRUSTED_PROXIES = is_https, proxies
     assert ids(deploy=True) == expected
+    assert ids() == []
+
+
+def test_service_for_this_machine_only(public: Settings) -> None:
+    public.IS_LOCAL = True
+    assert ids(deploy=True) == ["api.W008"]
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("*", ["api.E009"]),
+        (".example.com", ["api.E009"]),
+        ("localhost", ["api.W009"]),
+        ("127.0.0.1", ["api.W009"]),
+        ("[::1]", ["api.W009"]),
+        ("10.0.0.7", []),
+    ],
+)
+def test_name_that_the_service_should_not_answer_to(
+    public: Settings, host: str, expected: list[str]
+) -> None:
+    public.ALLOWED_HOSTS = ["auth.example.com", host]
+    assert ids(deploy=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "expected"),
+    [
+        ("db.example.com", {}, ["api.W010"]),
+        ("10.0.0.7", {"sslmode": "prefer"}, ["api.W010"]),
+        ("localhost,db.example.com", {}, ["api.W010"]),
+        ("localhost", {"hostaddr": "10.0.0.7"}, ["api.W010"]),
+        ("db.example.com", {"sslmode": "require"}, []),
+        ("db.example.com", {"sslmode": "verify-full"}, []),
+        ("db.example.com", {"sslrootcert": "system"}, []),
+        ("127.0.0.1,::1", {}, []),
+        ("/run/postgresql", {}, []),
+    ],
+)
+def test_database_that_is_asked_in_the_clear(
+    public: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    options: dict[str, str],
+    expected: list[str],
+) -> None:
+    monkeypatch.setitem(public.DATABASES["default"], "HOST", host)
+    monkeypatch.setitem(public.DATABASES["default"], "OPTIONS", options)
+    assert ids(deploy=True) == expected
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://redis.example.com", ["api.W011"]),
+        ("redis://:p%40ss@10.0.0.7:6379/0", ["api.W011"]),
+        ("redis+sentinel://u:p@[::1]:26379,s2:26379/main/0", ["api.W011"]),
+        ("rediss://redis.example.com?ssl_cert_reqs=none", ["api.W011"]),
+        ("rediss://redis.example.com", []),
+        ("rediss+sentinel://s1,s2/main", []),
+        ("redis://localhost:6379/0?db=1", []),
+        ("redis://u:p@[::1]:6379", []),
+        ("unix:///run/redis/redis.sock?db=0", []),
+    ],
+)
+def test_redis_that_is_asked_in_the_clear(
+    public: Settings, monkeypatch: pytest.MonkeyPatch, url: str, expected: list[str]
+) -> None:
+    monkeypatch.setattr(redis.RedisStore, "add", lambda *_: None)
+    public.REDIS_URL = url
+    assert ids(deploy=True) == expected
+    assert ids() == []
+
+
+def test_redis_that_does_not_answer_is_said_soon(public: Settings) -> None:
+    public.REDIS_URL = f"redis://127.0.0.1:{free_port()}"
+    began = time.monotonic()
+    assert ids(deploy=True) == ["api.W005"]
+    assert time.monotonic() - began < 2
     assert ids() == []
 
 

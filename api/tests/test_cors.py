@@ -6,7 +6,7 @@ import pytest
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api.tests.support.responses import assert_error, bearer
+from api.tests.support.responses import OTHER_SITE, assert_error, bearer
 
 APP = "https://app.example.com"
 PUBLISHED = [
@@ -133,7 +133,7 @@ def test_no_other_site_is_let_in_beside_a_configured_one(
     assert "Access-Control-Allow-Origin" not in preflight(http, "/login", origin)
     headers = {"Origin": origin, **site}
     answer = http.post("/login", credentials, format="json", headers=headers)
-    assert_error(answer, 403, "access_denied", "Requests from pages of other sites are refused.")
+    assert_error(answer, 403, "access_denied", OTHER_SITE)
     assert "Access-Control-Allow-Origin" not in answer
 
 
@@ -143,7 +143,7 @@ def test_admin_is_for_its_own_pages_alone(http: APIClient, db: None, path: str) 
     assert cors_headers(preflight(http, path, APP)) == {}
     browser = {"Origin": APP, "Sec-Fetch-Site": "cross-site"}
     answer = http.post(path, {"username": "boss", "password": "x"}, headers=browser)
-    assert_error(answer, 403, "access_denied", "Requests from pages of other sites are refused.")
+    assert_error(answer, 403, "access_denied", OTHER_SITE)
 
 
 @pytest.mark.usefixtures("origins")

@@ -106,7 +106,7 @@ def test_new_view_is_documented(http: APIClient, token_with: Callable[..., str])
         "operationId": "trial",
         "summary": "A view that somebody adds",
         "tags": ["Test endpoints"],
-        "security": [{"bearer": []}, {"oauth2": ["trial"]}],
+        "security": [{"oauth2": ["trial"]}, {"bearer": []}],
     }
     assert {status: described["description"] for status, described in responses.items()} == {
         "200": "A view that somebody adds",

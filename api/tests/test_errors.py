@@ -18,7 +18,10 @@ from rest_framework.views import APIView
 from api.models import Client, ClientProfile, SigningKey
 from api.tests.support.responses import (
     BEARER,
+    INVALID_SCOPE,
+    UNKNOWN_HOST,
     assert_error,
+    assert_lacks_scope,
     assert_refused_token,
     basic,
     bearer,
@@ -86,11 +89,7 @@ def test_token_without_the_scope_is_403(
 ) -> None:
     settings.REGISTRATION = "closed"
     response = http.post("/register", {}, format="json", headers=bearer(get_token()))
-    assert_error(response, 403, "insufficient_scope", "The access token lacks a required scope.")
-    assert response["WWW-Authenticate"] == (
-        f'{BEARER}, error="insufficient_scope", '
-        'error_description="The access token lacks a required scope.", scope="register"'
-    )
+    assert_lacks_scope(response, "register")
 
 
 @pytest.mark.django_db
@@ -183,8 +182,7 @@ def test_foreign_grant_type_is_400(http: APIClient, credentials: dict[str, str])
 
 def test_scope_of_somebody_else_is_400(http: APIClient, credentials: dict[str, str]) -> None:
     response = http.post("/login", credentials | {"scope": "read admin"}, format="json")
-    description = "The client does not have the requested scope."
-    assert_error(response, 400, "invalid_scope", description)
+    assert_error(response, 400, "invalid_scope", INVALID_SCOPE)
     assert_uncached(response)
 
 
@@ -354,7 +352,7 @@ def test_foreign_host_is_400(http: APIClient, host: str) -> None:
     assert http.get("/public").status_code == 200  # with a host of ours, by the same client
     for _ in range(2):
         response = http.get("/public", headers={"Host": host})
-        assert_error(response, 400, "invalid_request", "The request is malformed.")
+        assert_error(response, 400, "invalid_request", UNKNOWN_HOST)
 
 
 def test_no_signing_key_is_503(http: APIClient, credentials: dict[str, str]) -> None:

@@ -1,5 +1,7 @@
 """Whether the service can do its work, asked by anybody, often."""
 
+from collections.abc import Callable
+
 import pytest
 from django.db.migrations.recorder import MigrationRecorder
 from pytest_django import DjangoAssertNumQueries, Settings
@@ -29,6 +31,23 @@ def assert_not_ready(http: APIClient) -> None:
 def test_process_lives_without_a_database(http: APIClient) -> None:
     response = http.get("/livez")
     assert (response.status_code, response.json()) == (200, OK)
+
+
+@pytest.mark.parametrize(("path", "queries"), [("/livez", 0), ("/readyz", 1)])
+def test_page_needs_no_more_than_the_probe(
+    http: APIClient,
+    get_token: Callable[[], str],
+    django_assert_num_queries: DjangoAssertNumQueries,
+    path: str,
+    queries: int,
+) -> None:
+    http.cookies["access_token"] = get_token()
+    headers = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    http.get("/readyz")
+    with django_assert_num_queries(queries):
+        response = http.get(path, headers=headers | {"Host": "10.0.0.7"})
+    assert response.status_code == 200
+    assert f"curl http://localhost:8000{path}" in response.content.decode()
 
 
 def test_ready_is_one_query_after_the_first_time(

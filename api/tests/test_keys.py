@@ -27,7 +27,7 @@ from rest_framework.test import APIClient
 from time_machine import Traveller
 
 from api import keys, tokens
-from api.checks import check_signing_key
+from api.checks.credentials import check_signing_key
 from api.models import SigningKey
 from api.tests.support.responses import assert_error, bearer
 from api.tests.support.server import GRANIAN, PROJECT, Server

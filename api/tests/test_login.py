@@ -17,7 +17,7 @@ from rest_framework.test import APIClient
 from api import credentials
 from api.credentials import create_client
 from api.models import Client
-from api.tests.support.responses import assert_error, basic, bearer, is_good
+from api.tests.support.responses import INVALID_SCOPE, assert_error, basic, bearer, is_good
 from api.tokens import LIFETIME, MAX_LENGTH
 
 FORM = "application/x-www-form-urlencoded"
@@ -29,7 +29,9 @@ ONLY_GRANT_TYPE = "The only grant_type is client_credentials."
 MISSPELT_GRANT_TYPE = (
     "grant_type must be client_credentials, in lower case and without spaces or line breaks."
 )
-GRANT_TYPE_REQUIRED = "grant_type is required unless the body is application/json."
+GRANT_TYPE_REQUIRED = (
+    "grant_type is required unless the body is application/json; add grant_type=client_credentials."
+)
 
 
 @pytest.fixture
@@ -270,8 +272,7 @@ def test_scope_that_is_not_the_clients_is_refused(
     post_form: Post, credentials: dict[str, str], asked: str
 ) -> None:
     response = post_form(GRANT | credentials | {"scope": asked})
-    description = "The client does not have the requested scope."
-    assert_error(response, 400, "invalid_scope", description)
+    assert_error(response, 400, "invalid_scope", INVALID_SCOPE)
 
 
 def test_scope_is_told_to_nobody_without_the_secret(

@@ -14,7 +14,7 @@ from api import health, metrics
 from api.credentials import create_client
 from api.models import Client, ClientKey, ClientProfile, TrustedIssuer
 from api.tests.support.issuer import SUBJECT, Issuer, form
-from api.tests.support.responses import assert_error, basic, bearer
+from api.tests.support.responses import assert_lacks_scope, basic, bearer
 from api.trust import add_identity, trust_issuer
 
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -54,7 +54,7 @@ def test_only_a_token_with_the_scope_reads_metrics(
 ) -> None:
     assert http.get("/metrics").status_code == 403
     response = http.get("/metrics", headers=bearer(token_with("read")))
-    assert_error(response, 403, "insufficient_scope", "The access token lacks a required scope.")
+    assert_lacks_scope(response, "metrics")
 
 
 @pytest.mark.parametrize(

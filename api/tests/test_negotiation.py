@@ -94,6 +94,29 @@ def test_wrong_basic_credentials_of_a_program_are_challenged_whatever_it_accepts
     assert response["WWW-Authenticate"] == 'Basic realm="authdemo", charset="UTF-8"'
 
 
+FOR_PROGRAMS = ["/livez", "/readyz", "/.well-known/jwks.json", "/.well-known/openid-configuration"]
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize("accept", ACCEPTS)
+@pytest.mark.parametrize("path", FOR_PROGRAMS)
+def test_what_programs_fetch_is_json_whatever_they_accept(
+    http: APIClient, db: None, path: str, accept: str
+) -> None:
+    usual = http.get(path)
+    for more in ({}, NAVIGATION | {"Sec-Fetch-Dest": "empty"}, NAVIGATION | {"Accept": "*/*"}):
+        response = http.get(path, headers={"Accept": accept} | more)
+        assert (response.content, response.headers) == (usual.content, usual.headers)
+        assert response["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("path", FOR_PROGRAMS)
+def test_browser_that_opens_it_gets_a_page(http: APIClient, db: None, path: str) -> None:
+    response = http.get(path, headers={"Accept": CHROMIUM} | NAVIGATION)
+    assert (response.status_code, response["Cache-Control"]) == (200, "no-store")
+    assert response["Content-Type"] == "text/html; charset=utf-8"
+
+
 @pytest.mark.parametrize(
     ("accept", "media_type"),
     [

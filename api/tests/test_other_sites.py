@@ -7,9 +7,8 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api.tests.support.responses import assert_error
+from api.tests.support.responses import OTHER_SITE, assert_error
 
-REFUSED = "Requests from pages of other sites are refused."
 WRONG = {"client_id": "reporting", "client_secret": "wrong", "token": "t"}
 
 
@@ -23,7 +22,7 @@ def post(http: APIClient, path: str, site: str) -> Any:
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "", "Cross-Site"])
 @pytest.mark.django_db
 def test_request_of_another_site_is_refused(http: APIClient, path: str, site: str) -> None:
-    assert_error(post(http, path, site), 403, "access_denied", REFUSED)
+    assert_error(post(http, path, site), 403, "access_denied", OTHER_SITE)
 
 
 @pytest.mark.parametrize("path", ["/login", "/register", "/logout", "/admin/login/"])
@@ -35,12 +34,12 @@ def test_old_browser_that_names_only_the_origin_is_refused_too(
     http: APIClient, path: str, origin: str
 ) -> None:
     response = http.post(path, WRONG, headers={"Origin": origin})
-    assert_error(response, 403, "access_denied", REFUSED)
+    assert_error(response, 403, "access_denied", OTHER_SITE)
 
 
 def test_word_of_the_browser_counts_more_than_the_origin(http: APIClient, db: None) -> None:
     headers = {"Origin": "http://testserver", "Sec-Fetch-Site": "cross-site"}
-    assert_error(http.post("/login", WRONG, headers=headers), 403, "access_denied", REFUSED)
+    assert_error(http.post("/login", WRONG, headers=headers), 403, "access_denied", OTHER_SITE)
 
 
 @pytest.mark.parametrize("origin", ["http://testserver", "http://localhost:8000"])

@@ -18,6 +18,7 @@ from api.credentials import create_client
 from api.endpoints import endpoints
 from api.models import Client
 from api.renderers import local_path
+from api.tests.support.responses import EXPIRED_TOKEN, assert_error, bearer
 
 HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"  # as Chromium sends it
 POSTED_TO = ("/login", "/register", "/introspect", "/revoke", "/logout")
@@ -148,7 +149,9 @@ def test_form_of_the_admin_needs_the_csrf_token_whatever_is_accepted(db: None) -
 
 
 def test_no_page_has_anything_inline(browser: Browser, credentials: dict[str, str]) -> None:
-    pages = [browser.get(path) for path in ("/", "/public", "/private", "/register", "/introspect")]
+    pages = [
+        browser.get(path) for path in ("/", "/token", "/private", "/register", "/revoke", "/logout")
+    ]
     for page in (*pages, sign_in(browser, credentials)):
         html = page.content.decode()
         assert "</html>" in html
@@ -166,7 +169,7 @@ def test_root_lists_every_endpoint(browser: Browser, db: None) -> None:
 # Signing in
 
 
-def test_signing_in_sets_a_cookie_that_no_script_reads_until_the_token_expires(
+def test_signing_in_sets_a_cookie_that_no_script_reads_and_that_outlives_the_token(
     browser: Browser, credentials: dict[str, str]
 ) -> None:
     response = sign_in(browser, credentials)
@@ -174,7 +177,7 @@ def test_signing_in_sets_a_cookie_that_no_script_reads_until_the_token_expires(
     cookie = response.cookies["access_token"]
     assert cookie["httponly"]
     assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Strict", "/", "")
-    assert cookie["max-age"] == tokens.LIFETIME
+    assert cookie["max-age"] == tokens.LIFETIME + 24 * 60 * 60
     assert cookie.value in response.content.decode()
     assert browser.get("/private").status_code == 200
 
@@ -304,17 +307,34 @@ def test_signing_out_forgets_the_cookie(browser: Browser, credentials: dict[str,
     assert browser.get("/private").status_code == 403
 
 
-def test_expired_cookie_is_refused_forgotten_and_offered_a_new_sign_in(
+def test_expired_cookie_is_called_expired_each_time_and_offered_a_new_sign_in(
     browser: Browser, credentials: dict[str, str]
 ) -> None:
     sign_in(browser, credentials)
     with time_machine.travel(timedelta(seconds=tokens.LIFETIME), tick=False):
-        response = browser.get("/private")
+        for path in ("/private", "/public", "/private"):
+            response = browser.get(path)
+            assert "Sign out" not in response.content.decode()
+            assert not response.cookies
     page = response.content.decode()
     assert response.status_code == 401
+    assert EXPIRED_TOKEN in page
     assert 'href="/login?next=%2Fprivate"' in page
-    assert "Sign out" not in page
-    assert response.cookies["access_token"]["max-age"] == 0
+
+
+def test_expired_cookie_keeps_nobody_from_what_is_open_to_anyone(
+    browser: Browser, credentials: dict[str, str], settings: Any
+) -> None:
+    sign_in(browser, credentials)
+    with time_machine.travel(timedelta(seconds=tokens.LIFETIME), tick=False):
+        json_only = {"Accept": "application/json"}  # as `/docs` sends it
+        registered = browser.post(
+            "/register", {}, content_type="application/json", headers=json_only
+        )
+        assert registered.status_code == 201
+        assert "<form" in browser.get("/register").content.decode()
+        settings.REGISTRATION = "closed"
+        assert browser.get("/register").status_code == 401
 
 
 def test_missing_token_is_offered_a_sign_in_that_returns(browser: Browser) -> None:
@@ -342,6 +362,103 @@ def test_authorization_header_wins_over_the_cookie(
     assert response.json()["error"] == "invalid_token"
     response = browser.get("/private", headers={"Authorization": "Basic Zm9vOmJhcg=="})
     assert response.json()["error"] == "missing_token"
+
+
+# The token, again
+
+NAVIGATION = {
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Dest": "document",
+}
+ONLY_FOR_BROWSERS = "Only a signed-in browser can open this page, by a link of this service."
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_token_is_shown_again_to_the_person_who_signed_in(
+    browser: Browser, credentials: dict[str, str], site: str
+) -> None:
+    token = sign_in(browser, credentials).cookies["access_token"].value
+    for path in ("/token", "/private"):
+        response = browser.get(path, headers=NAVIGATION | {"Sec-Fetch-Site": site})
+        page = html.unescape(response.content.decode())
+        assert response.status_code == 200
+        assert f'"Authorization: Bearer {token}" http://testserver/private' in page
+        assert response["Cache-Control"] == "no-store"
+        assert "access_token" not in response.cookies
+    assert 'href="/token"' in browser.get("/public").content.decode()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}, id="fetched"),
+        pytest.param({"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, id="embedded"),
+        pytest.param({"Sec-Fetch-Dest": "iframe"}, id="framed"),
+        pytest.param({"Sec-Fetch-Site": "same-site"}, id="from-the-domain"),
+        pytest.param({"Sec-Fetch-Site": "cross-site"}, id="from-another-site"),
+        pytest.param(dict.fromkeys(NAVIGATION, ""), id="old-browser"),
+    ],
+)
+def test_token_is_shown_to_no_script_and_to_no_other_site(
+    browser: Browser, credentials: dict[str, str], headers: dict[str, str]
+) -> None:
+    token = sign_in(browser, credentials).cookies["access_token"].value
+    response = browser.get("/token", headers=NAVIGATION | headers)
+    assert response.status_code == 403
+    assert ONLY_FOR_BROWSERS in response.content.decode()
+    private = browser.get("/private", headers=NAVIGATION | headers).content.decode()
+    assert "Bearer &lt;token&gt;" in private
+    assert token not in private + response.content.decode()
+
+
+def test_token_is_shown_to_no_program(http: APIClient, get_token: Callable[[], str]) -> None:
+    headers = NAVIGATION | {"Accept": HTML}
+    response = http.get("/token", headers=headers | bearer(get_token()))
+    assert_error(response, 403, "access_denied", ONLY_FOR_BROWSERS)
+    http.cookies["access_token"] = get_token()
+    response = http.get("/token", headers=NAVIGATION | {"Accept": "*/*"})
+    assert_error(response, 403, "access_denied", ONLY_FOR_BROWSERS)
+
+
+def test_page_to_sign_out_signs_nobody_out_by_itself(
+    browser: Browser, http: APIClient, credentials: dict[str, str]
+) -> None:
+    assert "Nobody is signed in here." in browser.get("/logout").content.decode()
+    sign_in(browser, credentials)
+    response = browser.get("/logout")
+    assert '<form method="post" action="/logout">' in response.content.decode()
+    assert "access_token" not in response.cookies
+    assert browser.get("/private").status_code == 200
+    assert http.get("/logout").status_code == 405
+
+
+# Where the service is
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/public", "/nowhere"])
+def test_page_offers_the_demo_and_registration_only_where_they_are(
+    browser: Browser, settings: Any, path: str, db: None
+) -> None:
+    offers = re.compile(r">Register<|Register one|register a client")
+    here = browser.get(path).content.decode()
+    assert offers.search(here)
+    assert ('"foo"' in html.unescape(here)) is ("manage.py demo" in here) is (path == "/")
+    settings.IS_LOCAL, settings.REGISTRATION = False, "closed"
+    there = html.unescape(browser.get(path).content.decode())
+    assert not offers.search(there)
+    assert '"foo"' not in there
+    assert "manage.py demo" not in there
+
+
+def test_who_may_register_is_offered_it(
+    browser: Browser, token_with: Callable[..., str], settings: Any
+) -> None:
+    settings.REGISTRATION = "closed"
+    for scope, is_offered in (("read", False), ("register", True)):
+        browser.cookies["access_token"] = token_with(scope)
+        page = browser.get("/public").content.decode()
+        assert (">Register<" in page) is is_offered
 
 
 # What another site could have a browser do

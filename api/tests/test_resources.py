@@ -17,7 +17,13 @@ from rest_framework.test import APIClient
 from api import identifiers, resources, tokens
 from api.credentials import create_client
 from api.models import Client, Resource, ResourceGrant
-from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
+from api.tests.support.responses import (
+    INVALID_SCOPE,
+    assert_error,
+    assert_refused_token,
+    basic,
+    bearer,
+)
 
 ORDERS, STOCK, MCP = "https://orders.example.com/v1", "https://stock.example.com", "urn:example:mcp"
 OWN = "http://localhost:8000"
@@ -242,8 +248,7 @@ def test_scope_that_client_and_api_do_not_share_is_refused(
     log_in: Login, resource: str, asked: str
 ) -> None:
     response = log_in(resource=resource, scope=asked)
-    description = "The client does not have the requested scope."
-    assert_error(response, 400, "invalid_scope", description)
+    assert_error(response, 400, "invalid_scope", INVALID_SCOPE)
     assert claims_of(log_in(resource=resource, scope="read"))["scope"] == "read"
 
 

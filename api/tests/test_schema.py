@@ -2,6 +2,7 @@
 that the document has for it, and the answer is held against the document.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +21,7 @@ from api.tests.support.responses import basic, bearer
 
 Spoil = Callable[[dict[str, Any], int], dict[str, Any]]
 WRONG = "Basic Zm9vOm5vdCBiYXI="
-REFUSED = {"client_secret_basic": WRONG, "bearer": "Bearer nonsense"}
+REFUSED = {"client_secret_basic": WRONG, "oauth2": "Bearer nonsense"}
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -145,10 +146,16 @@ def test_answer_is_as_documented(
 def test_document_follows_the_registration_policy(http: APIClient, settings: Settings) -> None:
     settings.REGISTRATION = "closed"
     operation = document.__wrapped__()["paths"]["/register"]["post"]
-    assert operation["security"] == [{"bearer": []}, {"oauth2": ["register"]}]
+    assert operation["security"] == [{"oauth2": ["register"]}, {"bearer": []}]
     refused = operation["responses"]["403"]
     assert refused["description"] == "access_denied or insufficient_scope or missing_token"
     assert http.post("/register").json()["error"] == "missing_token"
+
+
+def test_document_of_a_public_service_shows_no_client_of_the_demo(settings: Settings) -> None:
+    assert '"foo"' in json.dumps(document.__wrapped__())
+    settings.IS_LOCAL = False
+    assert '"foo"' not in json.dumps(document.__wrapped__())
 
 
 def test_blank_metadata_is_accepted_as_documented(http: APIClient, db: None) -> None:

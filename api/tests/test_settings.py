@@ -555,11 +555,25 @@ def test_every_way_to_start_says_the_sentence_and_no_more(arguments: list[str]) 
     assert done.stderr == "SECRET_KEY is required when PUBLIC_URL is public.\n"
 
 
-def test_manage_without_django_says_what_to_do() -> None:
-    done = run("-S", "manage.py", "check")  # -S: without site-packages
+WITHOUT_ENVIRON = """
+import runpy, sys
+sys.modules["environ"], sys.argv = None, ["manage.py", "check"]
+runpy.run_path("manage.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "package"),
+    [
+        pytest.param(["-S", "manage.py", "check"], "Django", id="no-site-packages"),
+        pytest.param(["-c", WITHOUT_ENVIRON], "environ", id="one-of-them"),
+    ],
+)
+def test_manage_without_its_packages_says_what_to_do(arguments: list[str], package: str) -> None:
+    done = run(*arguments)
     assert done.returncode == 1
     assert done.stderr == (
-        "Django is not installed for this Python: activate the virtual environment, "
+        f"{package} is not installed for this Python: activate the virtual environment, "
         "or run `pip install -r authdemo/requirements.txt`.\n"
     )
 

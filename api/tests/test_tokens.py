@@ -20,11 +20,15 @@ from rest_framework.test import APIClient
 from api import keys, tokens
 from api.clients import rotate_secret
 from api.models import Client
-from api.tests.support.responses import assert_refused_token, bearer
+from api.tests.support.responses import EXPIRED_TOKEN, INVALID_TOKEN, assert_refused_token, bearer
 
 
 def assert_refused(http: APIClient, token: str) -> None:
     assert_refused_token(http.get("/private", headers=bearer(token)))
+
+
+def assert_expired(http: APIClient, token: str) -> None:
+    assert_refused_token(http.get("/private", headers=bearer(token)), EXPIRED_TOKEN)
 
 
 def assert_accepted(http: APIClient, token: str) -> None:
@@ -72,7 +76,7 @@ def test_token_is_good_for_its_lifetime_and_not_a_second_longer(
         clock.shift(tokens.LIFETIME - 1)
         assert_accepted(http, token)
         clock.shift(1)
-        assert_refused(http, token)
+        assert_expired(http, token)
 
 
 # Forgeries. Each is signed with the real key unless its name says otherwise.
@@ -113,8 +117,8 @@ def assert_worthless(http: APIClient, credentials: dict[str, str]) -> Callable[.
     Unless it is said to be another client's: only that client may revoke it.
     """
 
-    def check(token: str, *, is_anothers: bool = False) -> None:
-        assert_refused(http, token)
+    def check(token: str, *, is_anothers: bool = False, reason: str = INVALID_TOKEN) -> None:
+        assert_refused_token(http.get("/private", headers=bearer(token)), reason)
         body = credentials | {"token": token}
         response = http.post("/introspect", body, format="json")
         assert (response.status_code, response.json()) == (200, {"active": False})
@@ -187,7 +191,6 @@ def test_empty_subject_is_refused_even_as_client(
         pytest.param(lambda c: {"exp": float(c["exp"])}, id="exp-float"),
         pytest.param(lambda c: {"iat": str(c["iat"])}, id="iat-text"),
         pytest.param(lambda c: {"iat": float(c["iat"])}, id="iat-float"),
-        pytest.param(lambda c: {"iat": c["iat"] - 2, "exp": c["iat"] - 1}, id="expired"),
         pytest.param(lambda c: {"exp": c["exp"] + 1}, id="lives-too-long"),
         pytest.param(lambda c: {"exp": 253402300800}, id="year-10000"),
         pytest.param(lambda c: {"iat": 0}, id="issued-in-1970"),
@@ -220,6 +223,14 @@ def test_false_claim_is_refused(
     is_anothers = false["sub"] == false["client_id"] != claims["sub"]
     token = signed(keys.signing_key().header, compact(false))
     assert_worthless(token, is_anothers=is_anothers)
+
+
+def test_expired_token_is_refused_and_called_so(
+    assert_worthless: Worthless, claims: dict[str, Any]
+) -> None:
+    expired = claims | {"iat": claims["iat"] - 2, "exp": claims["iat"] - 1}
+    token = signed(keys.signing_key().header, compact(expired))
+    assert_worthless(token, reason=EXPIRED_TOKEN)
 
 
 @pytest.mark.django_db
@@ -416,7 +427,7 @@ def test_token_remembered_as_good_is_still_asked_whether_it_expired(
     token = get_token()
     assert_accepted(http, token)
     with time_machine.travel(timezone.now() + timedelta(seconds=tokens.LIFETIME)):
-        assert_refused(http, token)
+        assert_expired(http, token)
 
 
 def test_clock_that_is_a_little_ahead_may_issue(http: APIClient, claims: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from api.client_authentication import METHODS
 from api.endpoints import endpoints
 from api.exceptions import Unavailable
 from api.openapi.operations import Describe, document
-from api.renderers import DocsPage, RootPage
+from api.renderers import DocsPage, DocumentPage, RootPage
 
 
 def jwks_cache_control() -> str:
@@ -57,7 +57,8 @@ class JWKSView(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    renderer_classes = (JSONRenderer, JWKSetRenderer)
+    renderer_classes = (JSONRenderer, JWKSetRenderer, DocumentPage)
+    name = "Public keys"
 
     @Describe(returns="JWKSet", errors=(Unavailable(),), cache_control=jwks_cache_control())
     def get(self, request: Request) -> Response:
@@ -69,7 +70,7 @@ class MetadataView(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes = (JSONRenderer, DocumentPage)
 
     @Describe(returns="Metadata")
     def get(self, request: Request) -> Response:
@@ -106,7 +107,7 @@ class ResourceMetadataView(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes = (JSONRenderer, DocumentPage)
 
     @Describe(returns="ResourceMetadata")
     def get(self, request: Request) -> Response:

@@ -11,6 +11,7 @@ from api import health, metrics
 from api.exceptions import Unavailable
 from api.openapi.operations import Describe
 from api.permissions import HasScope
+from api.renderers import DocumentPage, HealthPage
 
 
 class LivezView(APIView):
@@ -18,7 +19,8 @@ class LivezView(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes = (JSONRenderer, HealthPage)
+    name = "Liveness"
 
     @Describe(returns="Status")
     def get(self, request: Request) -> Response:
@@ -30,7 +32,8 @@ class ReadyzView(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes = (JSONRenderer, HealthPage)
+    name = "Readiness"
 
     @Describe(returns="Status", errors=(Unavailable(),))
     def get(self, request: Request) -> Response:
@@ -43,7 +46,7 @@ class MetricsView(APIView):
 
     permission_classes = (HasScope,)
     required_scopes = ("metrics",)
-    renderer_classes = (JSONRenderer,)  # of errors
+    renderer_classes = (JSONRenderer, DocumentPage)  # of errors
 
     @Describe(returns="Metrics", media_type="text/plain")
     def get(self, request: Request) -> HttpResponse:

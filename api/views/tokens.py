@@ -1,7 +1,8 @@
 """Issue, introspect and revoke tokens; sign a browser out."""
 
+from django.conf import settings
 from django.http import HttpResponseBase, HttpResponseRedirect
-from rest_framework.permissions import AllowAny
+from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -9,8 +10,15 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from api import parameters, resources, tokens
-from api.browser import enforce_csrf, fits_cookie, forget_token, remember_token
+from api.browser import (
+    enforce_csrf,
+    fits_cookie,
+    forget_token,
+    may_show_token,
+    remember_token,
+)
 from api.exceptions import (
+    AccessDenied,
     InvalidScope,
     InvalidTarget,
     UnauthorizedClient,
@@ -19,8 +27,17 @@ from api.exceptions import (
 )
 from api.openapi.operations import Describe
 from api.parsers import is_json
-from api.renderers import SignInPage, TokenRequestPage, is_page, local_path
-from api.views.base import ClientView
+from api.renderers import (
+    SignInPage,
+    SignOutPage,
+    TokenPage,
+    TokenRequestPage,
+    is_page,
+    local_path,
+)
+from api.views.base import ClientView, FixedHeadersView, FormView
+
+ONLY_FOR_BROWSERS = "Only a signed-in browser can open this page, by a link of this service."
 
 
 class LoginView(ClientView):
@@ -81,7 +98,23 @@ class AuthorizeView(APIView):
         raise UnsupportedResponseType
 
 
-class LogoutView(APIView):
+class TokenView(FixedHeadersView):
+    """Show a signed-in browser its token again.
+
+    The cookie hides the token from scripts. So does this page, which only a person can open.
+    """
+
+    permission_classes = (IsAuthenticated,)
+    renderer_classes = (JSONRenderer, TokenPage)
+    schema = None  # for browsers only
+
+    def get(self, request: Request) -> Response:
+        if not (is_page(request) and may_show_token(request._request)):
+            raise AccessDenied(ONLY_FOR_BROWSERS)
+        return Response({"access_token": request.COOKIES[settings.ACCESS_TOKEN_COOKIE]})
+
+
+class LogoutView(FormView):
     """Sign the browser out.
 
     The token itself stays good until it expires.
@@ -89,6 +122,7 @@ class LogoutView(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer, SignOutPage)
     schema = None  # for browsers only
 
     def post(self, request: Request) -> HttpResponseBase:

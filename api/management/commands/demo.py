@@ -36,13 +36,17 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Port {port} is in use; set PUBLIC_URL=http://localhost:PORT to use another."
             )
-        self._print(f"Migrating the database {connection.settings_dict['NAME']}.")
+        self._print(
+            f"Migrating the database {connection.settings_dict['NAME']}, which takes a moment "
+            "the first time."
+        )
         call_command("migrate", verbosity=0)
         self._make_client()
         password = self._make_staff()
         credentials = json.dumps({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET})
         self._print(
-            f"Serving {url}/; open it in a browser, or try:",
+            f"Serving {url}/ until you press Control-C. Open it in a browser, or try this in "
+            "another terminal:",
             f"  curl {url}/public",
             "  curl --header 'Content-Type: application/json' --request POST \\",
             f"    --data '{credentials}' {url}/login",
@@ -56,9 +60,12 @@ class Command(BaseCommand):
         if client is None:
             self._print(f"Making client {CLIENT_ID} with secret {CLIENT_SECRET}.")
             create_client(CLIENT_ID, name="Demo", secret=CLIENT_SECRET)
-        elif not (client.is_active and check_password(CLIENT_SECRET, client.password)):
+        elif client.is_active and check_password(CLIENT_SECRET, client.password):
+            self._print(f"Client {CLIENT_ID} with secret {CLIENT_SECRET} is there already.")
+        else:
             self._print(
-                f"Keeping client {CLIENT_ID}; it is inactive, or its secret is not {CLIENT_SECRET}."
+                f"Keeping client {CLIENT_ID}, which is inactive or has another secret than "
+                f"{CLIENT_SECRET}. To have the demo's again, delete it in the admin and restart."
             )
 
     def _make_staff(self) -> str:

@@ -105,7 +105,7 @@ def test_every_link_of_the_root_leads_somewhere(page: Page, site: Server) -> Non
             with error:
                 status = error.code
         path = urlsplit(link).path
-        expected = {"/private": 403, "/metrics": 403, "/authorize": 400}
+        expected = {"/private": 403, "/token": 403, "/metrics": 403, "/authorize": 400}
         assert status == expected.get(path, 200), link
 
 
@@ -115,6 +115,15 @@ def test_public_page_shows_what_a_program_gets(page: Page, site: Server) -> None
     assert page.get_by_role("button", name="POST").count() == 0
     inspect(page, "public")
     assert "public area" in run(copied(page, "the command"))
+
+
+def test_what_programs_fetch_is_a_page_too(page: Page, site: Server) -> None:
+    page.goto(f"{site.url}/.well-known/jwks.json")
+    expect(page.get_by_text('"kty": "EC"')).to_be_visible()
+    inspect(page, "keys")
+    page.goto(f"{site.url}/readyz")
+    expect(page.get_by_text('"status": "ok"')).to_be_visible()
+    inspect(page, "ready")
 
 
 def test_unknown_path_is_a_page(page: Page, site: Server) -> None:
@@ -157,12 +166,22 @@ def test_signing_in_shows_the_token_and_opens_the_private_route(page: Page, site
     expect(page.get_by_text('"message": "Welcome to the protected area :)"')).to_be_visible()
     expect_signed_in(page, "foo")
     inspect(page, "private")
+    assert "protected area" in run(copied(page, "the command"))
+
+    page.get_by_role("banner").get_by_role("link", name="Token").click()
+    expect(page).to_have_url(f"{site.url}/token")
+    assert copied(page, "the token") == token
+    fetched = "fetch('/token', {headers: {Accept: 'text/html'}}).then(page => page.text())"
+    assert token not in page.evaluate(fetched)
 
 
 def test_signing_out_ends_it_and_signing_in_returns(page: Page, site: Server) -> None:
     page.goto(f"{site.url}/login")
     sign_in(page)
-    page.get_by_role("button", name="Sign out").click()
+    page.goto(f"{site.url}/logout")
+    expect_signed_in(page, "foo")
+    inspect(page, "sign-out")
+    page.get_by_role("main").get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(f"{site.url}/")
     page.get_by_role("banner").get_by_role("link", name="Private").click()
     expect(page.get_by_role("alert")).to_contain_text("An access token is required")
@@ -179,6 +198,7 @@ def test_expired_token_offers_the_sign_in_and_returns(page: Page, site: Server) 
     response = page.goto(f"{site.url}/private")
     assert response is not None
     assert response.status == 401
+    expect(page.get_by_role("alert")).to_contain_text("The access token has expired")
     inspect(page, "private-expired")
     page.get_by_role("main").get_by_role("link", name="Sign in").click()
     sign_in(page)
@@ -342,13 +362,17 @@ def test_docs_say_that_a_secret_is_wrong_without_a_dialog_of_the_browsers(
 ) -> None:
     page.goto(f"{site.url}/docs")
     page.get_by_role("button", name="Authorize").first.click()
+    expect(page.locator(".auth-container").first).to_contain_text("clientCredentials")
+    expect(page.get_by_label("client_id")).to_be_focused()
     page.get_by_label("client_id").fill("foo")
     page.get_by_label("client_secret").fill("wrong")
     with page.expect_response(f"{site.url}/login") as response:
         page.get_by_role("button", name="Apply given OAuth2 credentials").click()
     assert response.value.status == 401
     assert response.value.headers["www-authenticate"].startswith("Form ")
-    expect(page.locator(".errors").first).to_be_visible()
+    error = page.locator(".auth-container .errors")
+    expect(error).to_contain_text("The client credentials are not valid.")
+    inspect(page, "docs-refused")
 
 
 def test_docs_authorize_with_client_id_and_secret(page: Page, site: Server) -> None:
@@ -402,7 +426,7 @@ def test_no_other_site_signs_a_browser_in(victim: BrowserContext, site: Server) 
         <input name="csrfmiddlewaretoken" value="{"a" * 64}"><button></button></form>""",
     )
     page.get_by_role("button").click()
-    expect(page.locator("body")).to_contain_text("Requests from pages of other sites are refused.")
+    expect(page.locator("body")).to_contain_text("Requests from pages of other sites are refused")
     assert "access_token" not in names_of_cookies(victim)
 
 

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from redis import Redis as Client
 from rest_framework.test import APIClient
 
-from api.checks import check_redis
+from api.checks.neighbours import check_redis
 from api.tests.support.certificates import Authority
 from api.tests.support.needs import need
 from api.tests.support.server import free_port

@@ -26,7 +26,7 @@ def test_granian_serves_the_walk_through(server: Server) -> None:
 
 @pytest.mark.parametrize("style", ["text", "json"])
 def test_every_line_is_of_one_format_the_servers_own_too(server: Server, style: str) -> None:
-    server.extra = {"LOG_FORMAT": style}
+    server.extra = {"LOG_FORMAT": style, "GRANIAN_BLOCKING_THREADS": "64"}
     with server.running(serve(server)):
         assert call(server, "/livez").status == 200
         assert call(server, "/public", {"Host": "evil.example"}).status == 400
@@ -37,6 +37,7 @@ def test_every_line_is_of_one_format_the_servers_own_too(server: Server, style: 
     assert [line for line in lines if not LINE.fullmatch(line)] == []
     loggers = {line.split()[2] for line in lines}
     assert loggers >= {"_granian", "api.audit", "django.security.DisallowedHost"}
+    assert [line for line in lines if "WARNING _granian" in line] == []
 
 
 def test_bad_value_stops_the_server_with_one_sentence(server: Server) -> None:

@@ -11,6 +11,18 @@ BEARER = (
     'Bearer realm="authdemo", '
     'resource_metadata="http://localhost:8000/.well-known/oauth-protected-resource"'
 )
+OTHER_SITE = (
+    "Requests from pages of other sites are refused; the operator can allow a site with "
+    "CORS_ORIGINS."
+)
+UNKNOWN_HOST = (
+    "This service does not answer to the host in the request; "
+    "use its PUBLIC_URL, or let the operator add the host to ALLOWED_HOSTS."
+)
+INVALID_SCOPE = (
+    "The client does not have the requested scope; leave scope out to get all that it has."
+)
+EXPIRED_TOKEN = "The access token has expired; get another from /login."
 INVALID_TOKEN = "The access token is expired, revoked or not valid."
 
 
@@ -22,10 +34,21 @@ def assert_error(response: Any, status: int, error: str, description: str) -> No
     assert ALLOWED.fullmatch(description)
 
 
-def assert_refused_token(response: Any) -> None:
-    assert_error(response, 401, "invalid_token", INVALID_TOKEN)
+def assert_refused_token(response: Any, description: str = INVALID_TOKEN) -> None:
+    assert_error(response, 401, "invalid_token", description)
     assert response["WWW-Authenticate"] == (
-        f'{BEARER}, error="invalid_token", error_description="{INVALID_TOKEN}"'
+        f'{BEARER}, error="invalid_token", error_description="{description}"'
+    )
+
+
+def assert_lacks_scope(response: Any, scope: str) -> None:
+    description = (
+        f"The access token must have the scope '{scope}'; "
+        "ask the staff to give it to the client, then get another token."
+    )
+    assert_error(response, 403, "insufficient_scope", description)
+    assert response["WWW-Authenticate"] == (
+        f'{BEARER}, error="insufficient_scope", error_description="{description}", scope="{scope}"'
     )
 
 
