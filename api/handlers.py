@@ -5,7 +5,9 @@ Django's URL configuration and settings name these functions.
 
 import sys
 
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.template import loader
 from django.urls import Resolver404, get_script_prefix, resolve
 
@@ -24,10 +26,15 @@ from api.renderers import may_register
 
 
 def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Refuse a request with the error that the exception stands for."""
+    """Refuse a request with the error that the exception stands for. Staff stay in the admin."""
     if isinstance(exception, Resolver404) and (path := _corrected_path(request.path_info)):
         return _plain(request, NotFound(f"There is nothing at this path; use {path} instead."))
-    return _plain(request, translate(exception) or InvalidRequest())
+    error = translate(exception) or InvalidRequest()
+    # Only requests to the admin have a user.
+    if hasattr(request, "user") and admin.site.has_permission(request):
+        context = {**admin.site.each_context(request), "title": body(error)["error_description"]}
+        return render(request, "admin/refused.html", context, status=error.status_code)
+    return _plain(request, error)
 
 
 def csrf_refused(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -6,7 +6,7 @@ verifications.
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import Group, User, UserManager
 from django.core.exceptions import ValidationError
@@ -14,6 +14,7 @@ from django.core.validators import RegexValidator
 from django.db import connection, models
 
 from api import identifiers
+from api.scopes import NOT_A_SCOPE, SCOPE, is_scope
 
 ISSUER_LENGTH = 255  # characters
 SUBJECT_LENGTH = 512
@@ -65,6 +66,25 @@ class Client(User):
             except ValidationError as error:
                 raise ValidationError({"username": error}) from error
         super().clean_fields(exclude=excluded | {"username"})
+
+
+class ScopeManager(models.Manager["Scope"]):
+    def get_queryset(self) -> models.QuerySet["Scope"]:
+        return super().get_queryset().filter(name__regex=rf"^{SCOPE.pattern}\Z")
+
+
+class Scope(Group):
+    """A group whose name can be a scope. Staff may have the permissions of groups, too."""
+
+    objects: ClassVar[Any] = ScopeManager()
+
+    class Meta:
+        proxy = True
+        ordering = ("name",)
+
+    def clean(self) -> None:
+        if not is_scope(self.name):
+            raise ValidationError({"name": NOT_A_SCOPE})
 
 
 class ClientProfile(models.Model):

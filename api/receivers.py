@@ -16,7 +16,14 @@ from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_sav
 from django.dispatch import receiver
 
 from api import audit, expiry, tokens
-from api.models import ClientKey, ClientProfile, Resource, RetiredSecret, WorkloadIdentity
+from api.models import (
+    ClientKey,
+    ClientProfile,
+    Resource,
+    RetiredSecret,
+    Scope,
+    WorkloadIdentity,
+)
 
 _LOSES = "_authdemo_loses"  # set on an instance whose clients lose something by its save
 _CHANGES = "_authdemo_changes"  # true on an instance whose save stores another secret
@@ -54,11 +61,13 @@ def revoke_tokens_with_a_scope_that_an_api_lost(
 
 
 @receiver(pre_delete, sender=Group)
+@receiver(pre_delete, sender=Scope)
 def revoke_tokens_with_a_deleted_scope(instance: Group, **_kwargs: Any) -> None:
     tokens.revoke_all(_members(instance))
 
 
 @receiver(pre_save, sender=Group)
+@receiver(pre_save, sender=Scope)
 def revoke_tokens_with_a_renamed_scope(instance: Group, *, raw: bool, **_kwargs: Any) -> None:
     if not raw and Group.objects.filter(pk=instance.pk).exclude(name=instance.name).exists():
         tokens.revoke_all(_members(instance))

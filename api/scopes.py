@@ -10,15 +10,15 @@ from django.core.exceptions import ValidationError
 INTROSPECT, REGISTER = "introspect", "register"
 CLIENTS_READ, CLIENTS_WRITE, KEYS_WRITE = "clients:read", "clients:write", "keys:write"
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+NOT_A_SCOPE = (
+    "A scope has letters and digits of ASCII and punctuation, such as orders:read, but no space, "
+    "double quote or backslash."
+)
 
 
 def is_scope(name: str) -> bool:
     """Tell whether a group's name can be a scope: one with spaces would be read as several."""
     return bool(SCOPE.fullmatch(name))
-
-
-def all_scopes() -> list[Group]:
-    return [group for group in Group.objects.order_by("name") if is_scope(group.name)]
 
 
 def validate_scope(name: str) -> None:

@@ -5,11 +5,13 @@ from api.admin.issuers import TrustedIssuerAdmin
 from api.admin.keys import SigningKeyAdmin
 from api.admin.people import AuditedGroupAdmin, StaffAdmin
 from api.admin.resources import ResourceAdmin
+from api.admin.scopes import ScopeAdmin
 
 __all__ = [
     "AuditedGroupAdmin",
     "ClientAdmin",
     "ResourceAdmin",
+    "ScopeAdmin",
     "SigningKeyAdmin",
     "StaffAdmin",
     "TrustedIssuerAdmin",

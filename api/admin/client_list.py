@@ -7,20 +7,24 @@ the rows in the order of the list (migration 0002).
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.admin import SimpleListFilter
 from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from api.client_search import MAX_FOUND, last_expired, next_to_expire
-from api.models import Client, Resource, ResourceGrant
-from api.scopes import all_scopes
+from api.models import Client, Resource, ResourceGrant, Scope
 
 MAX_LISTED = MAX_FOUND  # rows that can be paged through; beyond them, search
+MAX_NAMED = 50  # clients that a page names beside a link to the list
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -40,14 +44,13 @@ class ScopeFilter(SimpleListFilter):
     title = parameter_name = "scope"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(scope.name, scope.name) for scope in all_scopes()]
+        return [(scope.name, scope.name) for scope in Scope.objects.all()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Client]) -> QuerySet[Client]:
         if self.value() is None:
             return queryset
-        chosen = [scope.pk for scope in all_scopes() if scope.name == self.value()]
-        members = User.groups.through.objects.filter(group__in=chosen)
-        return queryset.filter(pk__in=members.values("user_id"))
+        chosen = [scope.pk for scope in Scope.objects.all() if scope.name == self.value()]
+        return with_scope(queryset, *chosen)
 
 
 class ResourceFilter(SimpleListFilter):
@@ -60,8 +63,7 @@ class ResourceFilter(SimpleListFilter):
         if self.value() is None:
             return queryset
         chosen = [pk for pk, _ in self.lookup_choices if str(pk) == self.value()]
-        granted = ResourceGrant.objects.filter(resource__in=chosen)
-        return queryset.filter(pk__in=granted.values("client_id"))
+        return with_resource(queryset, *chosen)
 
 
 class LastUsedFilter(SimpleListFilter):
@@ -114,3 +116,42 @@ class ExpiryFilter(SimpleListFilter):
 def ordering(parameters: Mapping[str, str]) -> tuple[str, ...]:
     """Return the order of the list: newest first, or by last use if filtered by it."""
     return ("-last_login", "-pk") if LastUsedFilter.parameter_name in parameters else ("-pk",)
+
+
+def with_scope(clients: QuerySet[Client], *scopes: int) -> QuerySet[Client]:
+    members = User.groups.through.objects.filter(group__in=scopes)
+    return clients.filter(pk__in=members.values("user_id"))
+
+
+def with_resource(clients: QuerySet[Client], *resources: int | str) -> QuerySet[Client]:
+    granted = ResourceGrant.objects.filter(resource__in=resources)
+    return clients.filter(pk__in=granted.values("client_id"))
+
+
+def count(clients: QuerySet[Client]) -> str:
+    """Return "1 client", or "1000 or more clients": a full count of many is slow."""
+    number = clients.order_by()[:MAX_LISTED].count()
+    if number == MAX_LISTED:
+        return f"{number:,} or more clients"
+    return f"{number} client{'' if number == 1 else 's'}"
+
+
+def links(clients: QuerySet[Client], **query: Any) -> SafeString:
+    """Return links to the newest of some clients, and to the list of all, which `query` filters."""
+    newest = list(clients.order_by("-pk")[: MAX_NAMED + 1])
+    named = format_html_join(
+        ", ",
+        '<a href="{}">{}</a>',
+        (
+            (reverse("admin:api_client_change", args=[client.pk]), client.username)
+            for client in newest[:MAX_NAMED]
+        ),
+    )
+    if len(newest) <= MAX_NAMED:
+        return named or SafeString("none")
+    return format_html('{} and <a href="{}">others</a>', named, list_url(**query))
+
+
+def list_url(**query: Any) -> str:
+    """Return the URL of the list of clients that a filter selects."""
+    return f"{reverse('admin:api_client_changelist')}?{urlencode(query)}"

@@ -3,26 +3,32 @@
 `credentials.py` has the pages for a client's credentials.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.db import transaction
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 
-from api import client_search, clients, resources, tokens
+from api import client_search, clients, resources
 from api.admin import client_list
-from api.admin.forms import ClientForm, scope_field
-from api.admin.identities import IdentitiesAdmin
+from api.admin.bulk import BulkAdmin
+from api.admin.credential_table import rows
+from api.admin.forms import ClientForm, offer_new_scope
 from api.admin.records import activation_event, format_time, record_change
 from api.credentials import create_client
 from api.models import Client
 from api.scopes import is_scope
 
 
+class AlreadyAddedError(Exception):
+    """The client of this id was added by an earlier request with the same form."""
+
+
 @admin.register(Client)
-class ClientAdmin(IdentitiesAdmin):
+class ClientAdmin(BulkAdmin):
     form = ClientForm
     list_display = ("client_id", "name", "active", "scopes", "last_used", "created")
     list_filter = (
@@ -40,7 +46,6 @@ class ClientAdmin(IdentitiesAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     paginator = client_list.BoundedPaginator
-    actions = ("activate", "deactivate")
     # No "select all": a truncated list has more clients than it shows.
     actions_selection_counter = False
     readonly_fields = ("client_id", "last_used", "created")
@@ -98,32 +103,47 @@ class ClientAdmin(IdentitiesAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
         if obj is None:
-            return ("first_name", "groups", *self.grants, "secret_expires")
+            return ("new_id", "first_name", "groups", *self.grants, "secret_expires")
         return (
             *("first_name", "is_active", "groups", *self.grants, "auth_method"),
             *self.readonly_fields,
         )
 
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "groups":
-            kwargs |= scope_field()
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Add a client once. The form has its id, so a reload or a double click finds it taken."""
+        try:
+            return super().add_view(request, form_url, extra_context)
+        except AlreadyAddedError as error:
+            client = get_object_or_404(Client, username=str(error))
+            messages.warning(
+                request,
+                "This client is already added, and its secret was shown. If it is lost, rotate it.",
+            )
+            return redirect("admin:api_client_change", client.pk)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         """Offer only one save button, because the next page always shows the new secret."""
         context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        offer_new_scope(context["adminform"].form, "groups", request.user)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
             scopes = [group.name for group in form.cleaned_data["groups"]]
-            client, obj.secret = create_client(
-                name=obj.first_name,
-                scopes=scopes,
-                secret_expires_at=form.cleaned_data["secret_expires"],
-            )
+            new_id = str(form.cleaned_data["new_id"] or "")
+            try:
+                client, obj.secret = create_client(
+                    new_id,
+                    name=obj.first_name,
+                    scopes=scopes,
+                    secret_expires_at=form.cleaned_data["secret_expires"],
+                )
+            except ValidationError as error:
+                raise AlreadyAddedError(new_id) from error
             obj.pk, obj.username = client.pk, client.username
             self._set_grants(client, form)
             record_change(request, "client_created", client=obj.username)
@@ -145,41 +165,18 @@ class ClientAdmin(IdentitiesAdmin):
     ) -> HttpResponse:
         return self.show_once(request, obj, obj.secret, "Client added")
 
+    def consequences(self, request: HttpRequest, client: Client) -> Iterator[str]:
+        used = format_time(client.last_login) if client.last_login else "never"
+        yield f"It was last used: {used}. All its tokens end at once."
+        if names := ", ".join(row.name for row in rows(client, request.user)):
+            yield f"Its credentials end: {names}."
+        if served := ", ".join(map(str, client.served_resources.all())):
+            yield f"It is the server of {served}, which can't introspect tokens any more."
+
     def delete_model(self, request: HttpRequest, obj: Client) -> None:
         super().delete_model(request, obj)
         record_change(request, "client_deleted", client=obj.username)
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
-        clients = list(queryset)
-        super().delete_queryset(request, queryset)
-        for client in clients:
-            record_change(request, "client_deleted", client=client.username)
-
-    @admin.action(description="Activate selected clients", permissions=["change"])
-    def activate(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
-        self._set_active(request, queryset, active=True)
-
-    @admin.action(description="Deactivate selected clients", permissions=["change"])
-    def deactivate(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
-        self._set_active(request, queryset, active=False)
-
     def _set_grants(self, client: Client, form: ClientForm) -> None:
         granted, default = (form.cleaned_data[name] for name in self.grants)
         resources.set_grants(client, granted, default)
-
-    def _set_active(
-        self, request: HttpRequest, queryset: QuerySet[Client], *, active: bool
-    ) -> None:
-        staff: Any = request.user.pk
-        with transaction.atomic():
-            clients = queryset.filter(is_active=not active)
-            switched = list(clients.select_for_update())
-            if not active:
-                tokens.revoke_all(clients)  # or activating the clients would revive them
-            clients.update(is_active=active)
-            message = "Activated." if active else "Deactivated."
-            LogEntry.objects.log_actions(staff, switched, CHANGE, message)
-        for client in switched:
-            record_change(request, activation_event(active=active), client=client.username)
-        verb = "activated" if active else "deactivated"
-        messages.success(request, f"{len(switched)} of the selected clients were {verb}.")

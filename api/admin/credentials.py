@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -21,6 +21,7 @@ from django.urls import URLPattern, path
 
 from api import client_keys, clients, expiry, tokens
 from api.admin.credential_table import PREVIOUS_SECRET, SECRET, rows
+from api.admin.deletion import ExplainedDeletion
 from api.admin.forms import KeyForm, RotationForm
 from api.admin.records import format_time, record_change
 from api.jose import UnusableKeyError
@@ -41,7 +42,7 @@ class HiddenInLogs(str):
         return "'…'"
 
 
-class CredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class CredentialsAdmin(ExplainedDeletion):
     """The pages of a client's credentials, which the list and the form of clients extend."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -183,7 +184,8 @@ class CredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, client: Client, secret: str, title: str, note: str = ""
     ) -> HttpResponse:
         """Show a new secret in the response to the request that made it."""
-        body = json.dumps({"client_id": client.username, "client_secret": secret})
+        credentials = {"client_id": client.username, "client_secret": secret}
+        body = json.dumps(credentials, separators=(",\n    ", ": "))  # a line for each
         curl = (
             "curl --header 'Content-Type: application/json' --request POST \\\n"
             f"  --data {shlex.quote(body)} \\\n  {settings.PUBLIC_URL}/login"

@@ -1,5 +1,6 @@
 """The forms for editing a client or an API, rotating a secret and adding a key."""
 
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -12,17 +13,41 @@ from api import client_keys, expiry, public_keys
 from api.client_authentication import METHODS
 from api.identifiers import MAX_LENGTH
 from api.jose import UnusableKeyError
-from api.models import Client, ClientProfile, Resource
+from api.models import Client, ClientProfile, Resource, Scope
 from api.public_keys import GivenKey
-from api.scopes import all_scopes, is_scope
+from api.scopes import is_scope
 
 GRACE_PERIODS = {"0": "now", "1": "in 1 hour", "24": "in 24 hours", "168": "in 7 days"}  # hours
 
 
-def scope_field() -> dict[str, Any]:
-    """Return the options of a form field that offers the groups that are scopes, as checkboxes."""
-    scopes = Group.objects.filter(pk__in=[group.pk for group in all_scopes()])
-    return {"queryset": scopes.order_by("name"), "widget": forms.CheckboxSelectMultiple}
+class ScopeBoxes(forms.CheckboxSelectMultiple):
+    """Checkboxes of scopes, and a + that adds one in a popup. Django's + adds to selects only."""
+
+    template_name = "admin/api/scope/boxes.html"
+    may_add = False
+
+    class Media:
+        js = ("admin/js/admin/RelatedObjectLookups.js", "api/scopes.js")  # in this order
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        return {**super().get_context(name, value, attrs), "may_add": self.may_add}
+
+
+class ScopeField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    def __init__(self, help_text: str) -> None:
+        super().__init__(
+            Scope.objects.all(),
+            label="Scopes",
+            required=False,
+            widget=ScopeBoxes,
+            help_text=help_text,
+        )
+
+
+def offer_new_scope(form: forms.BaseForm, name: str, user: Any) -> None:
+    """Show the + beside a form's scopes, if the form has them, to staff who may add one."""
+    if name in form.fields:
+        form.fields[name].widget.may_add = user.has_perm("api.add_scope")
 
 
 class ExpiryField(forms.DateTimeField):
@@ -44,6 +69,11 @@ class SecretExpiryField(ExpiryField):
 
 
 class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
+    # Of the client to add. It makes sure that a form that is sent twice adds one client.
+    new_id = forms.UUIDField(
+        required=False, initial=uuid.uuid4, widget=forms.HiddenInput({"autocomplete": "off"})
+    )
+    groups = ScopeField("What the client's tokens may allow.")
     apis = forms.ModelMultipleChoiceField(
         Resource.objects.all(),
         label="APIs",
@@ -69,15 +99,16 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Client
         fields = ("first_name", "is_active", "groups")
-        labels = {"first_name": "Name", "groups": "Scopes"}
+        labels = {"first_name": "Name", "groups": "Scopes"}  # also where scopes are read only
         help_texts = {
             "first_name": "Who or what uses this client.",
             "is_active": "An inactive client can't log in, and its tokens are refused at once.",
-            "groups": "What the client's tokens may allow.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            del self.fields["new_id"]
         grants = list(self.instance.resource_grants.all()) if self.instance.pk else []
         self.initial["apis"] = [grant.resource_id for grant in grants]
         self.initial["default_api"] = next(
@@ -107,6 +138,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
 class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
     """The server is entered by its client id: a list could have a million clients."""
 
+    scopes = ScopeField("What the API understands. Tick none if it understands all.")
     server_client = forms.CharField(
         label="Server",
         required=False,
@@ -121,7 +153,6 @@ class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
             "identifier": "An absolute URI, such as https://api.example.com/orders. It is the "
             "audience of the API's tokens.",
             "name": "What people call it.",
-            "scopes": "What the API understands. Tick none if it understands all.",
         }
         widgets = {"identifier": forms.TextInput({"class": "vTextField", "maxlength": MAX_LENGTH})}
 

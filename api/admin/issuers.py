@@ -1,5 +1,6 @@
 """The admin of trusted issuers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -9,8 +10,10 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from api import issuers, trust
+from api.admin.client_list import MAX_NAMED
+from api.admin.deletion import ExplainedDeletion
 from api.admin.records import format_time, record_change
-from api.models import TrustedIssuer
+from api.models import TrustedIssuer, WorkloadIdentity
 
 READ_WHEN_CHANGED = {"url", "is_internal", "given_jwks"}  # a change reads the keys again
 
@@ -45,7 +48,7 @@ class IssuerForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(TrustedIssuer)
-class TrustedIssuerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class TrustedIssuerAdmin(ExplainedDeletion):
     """Staff can add, change and delete issuers. Deleting one deletes its identities."""
 
     form = IssuerForm
@@ -90,6 +93,13 @@ class TrustedIssuerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         changed = {*form.changed_data, *form.columns}
         obj.save(update_fields=changed if change else None)
         record_change(request, "issuer_changed" if change else "issuer_trusted", issuer=obj.url)
+
+    def consequences(self, request: HttpRequest, issuer: TrustedIssuer) -> Iterator[str]:
+        identities = WorkloadIdentity.objects.filter(issuer=issuer).select_related("client")
+        some = [f"{one} ({one.client.username})" for one in identities[: MAX_NAMED + 1]]
+        more = " and others" if some[MAX_NAMED:] else ""
+        named = ", ".join(some[:MAX_NAMED]) or "none"
+        yield f"Its identities are removed, and their tokens end at once: {named}{more}."
 
     def delete_model(self, request: HttpRequest, obj: TrustedIssuer) -> None:
         super().delete_model(request, obj)

@@ -10,10 +10,9 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.timesince import timesince
 
 from api import keys
-from api.admin.records import format_time, record_change
+from api.admin.records import format_span, format_time, record_change
 from api.models import SigningKey
 
 
@@ -92,7 +91,7 @@ class SigningKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 **self.admin_site.each_context(request),
                 "opts": self.opts,
                 "immediately": immediately,
-                "ahead": timesince(timezone.now() - keys.PUBLISH_AHEAD),
+                "ahead": format_span(keys.PUBLISH_AHEAD),
                 "title": "Rotate now (leaked)" if immediately else "Rotate keys",
             }
             return TemplateResponse(request, "admin/api/signingkey/rotate.html", context)

@@ -5,6 +5,7 @@ A row of the user table is a client or staff, never both. Clients have their own
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
@@ -13,6 +14,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from api.admin.records import record_change
+from api.models import Scope
+from api.scopes import is_scope
 
 
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -60,7 +63,23 @@ class StaffAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         return lookup in {"is_superuser__exact", "is_active__exact", "groups__id__exact"}
 
 
+class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
+    def clean(self) -> dict[str, Any] | None:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if is_scope(cleaned.get("name", "")) and not cleaned.get("permissions"):
+            self.add_error("permissions", "Choose permissions for staff, or add a scope instead.")
+        return cleaned
+
+
 class AuditedGroupAdmin(AuditedAdmin, GroupAdmin):
+    """Groups of staff, which give permissions. Scopes have an admin of their own."""
+
+    form = GroupForm
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        scopes = Scope.objects.filter(permissions=None)
+        return super().get_queryset(request).exclude(pk__in=scopes.values("pk"))
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return False  # the list has no filter
 

@@ -1,6 +1,6 @@
 """Audit lines and time formats of the admin."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -20,3 +20,8 @@ def activation_event(*, active: bool) -> str:
 
 def format_time(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} {settings.TIME_ZONE}"
+
+
+def format_span(span: timedelta) -> str:
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    return f"{minutes} minutes and {seconds} seconds"

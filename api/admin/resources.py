@@ -1,26 +1,27 @@
 """The admin of APIs: what they are called, who may call them, and how to connect one."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html, format_html_join
+from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from api.admin import connection
-from api.admin.forms import ResourceForm, scope_field
+from api.admin import client_list, connection
+from api.admin.deletion import ExplainedDeletion
+from api.admin.forms import ResourceForm, offer_new_scope
 from api.admin.people import AuditedAdmin
-from api.models import Resource
-
-MAX_CLIENTS = 50  # named on an API's page; the list of clients has all
+from api.models import Client, Resource
 
 
 @admin.register(Resource)
-class ResourceAdmin(AuditedAdmin):
+class ResourceAdmin(ExplainedDeletion, AuditedAdmin):
     form = ResourceForm
     list_display = ("identifier", "name", "understands", "server_client")
     search_fields = ("identifier", "name")
@@ -36,22 +37,7 @@ class ResourceAdmin(AuditedAdmin):
 
     @admin.display(description="clients")
     def granted_clients(self, resource: Resource) -> SafeString:
-        """Return links to some clients, and to the list of all."""
-        some = list(resource.clients.order_by("username")[: MAX_CLIENTS + 1])
-        if not some:
-            return SafeString("none")
-        links = format_html_join(
-            ", ",
-            '<a href="{}">{}</a>',
-            (
-                (reverse("admin:api_client_change", args=[client.pk]), client.username)
-                for client in some[:MAX_CLIENTS]
-            ),
-        )
-        if len(some) <= MAX_CLIENTS:
-            return links
-        url = f"{reverse('admin:api_client_changelist')}?api={resource.pk}"
-        return format_html('{} and <a href="{}">others</a>', links, url)
+        return client_list.links(_clients(resource), api=resource.pk)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return False  # the list has no filter
@@ -63,10 +49,20 @@ class ResourceAdmin(AuditedAdmin):
         fields = ("identifier", "name", "scopes", "server_client")
         return (*fields, "granted_clients") if obj else fields
 
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "scopes":
-            kwargs |= scope_field()
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        offer_new_scope(context["adminform"].form, "scopes", request.user)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def consequences(self, request: HttpRequest, resource: Resource) -> Iterator[str]:
+        yield format_html(
+            "{} may call it: {}. Their tokens for it end at once.",
+            client_list.count(_clients(resource)),
+            self.granted_clients(resource),
+        )
+        if resource.server:
+            yield f"{resource.server.username} is its server, and stays a client."
 
     def save_model(self, request: HttpRequest, obj: Resource, form: Any, change: bool) -> None:
         obj.server = form.cleaned_data["server_client"]
@@ -94,3 +90,7 @@ class ResourceAdmin(AuditedAdmin):
             **connection.instructions(resource),
         }
         return TemplateResponse(request, "admin/api/resource/connect.html", context)
+
+
+def _clients(resource: Resource) -> QuerySet[Client]:
+    return client_list.with_resource(Client.objects.all(), resource.pk)

@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from api import client_keys, clients, keys, public_keys
+from api import client_keys, clients, keys, public_keys, resources
 from api.admin import ClientAdmin, client_list
 from api.credentials import create_client
 from api.hashers import GENERATED
@@ -234,6 +234,26 @@ def test_added_client_has_a_secret_that_its_page_alone_shows(
     assert str(entry) == f"Added “{client.username}”."
 
 
+def test_form_that_is_sent_again_adds_no_second_client(
+    admin: Browser, http: APIClient, audit_log: list[str]
+) -> None:
+    new_id = re.search(r'name="new_id" value="([^"]+)"', admin.get(ADD).content.decode())
+    assert new_id
+    form = {"first_name": "Billing", "new_id": new_id[1]}
+    secret = shown_secret(admin.post(ADD, form))
+    again = admin.post(ADD, form, follow=True)
+    client = Client.objects.get()
+    assert client.username == new_id[1]
+    assert again.redirect_chain == [(page_of(client), 302)]
+    assert [str(message) for message in again.context["messages"]] == [
+        "This client is already added, and its secret was shown. If it is lost, rotate it."
+    ]
+    assert len(audit_log) == LogEntry.objects.count() == 1
+    assert logs_in(http, client.username, secret)
+    refused = admin.post(ADD, {"new_id": "reporting"})
+    assert "Enter a valid UUID." in refused.content.decode()
+
+
 def test_shown_curl_command_is_ready_to_run(admin: Browser, http: APIClient) -> None:
     client, _ = create_client("it's/$(x)")  # an id with everything that a shell understands
     page = rotate(admin, client, 0).content.decode()
@@ -426,8 +446,8 @@ def test_bulk_actions_switch_clients_off_and_on(
     token = get_token()
     audit_log.clear()
     both = {"_selected_action": [client_row.pk, other.pk]}
-    response = admin.post(LIST, {"action": "deactivate", **both}, follow=True)
-    assert "1 of the selected clients were deactivated." in response.content.decode()
+    response = admin.post(LIST, {"action": "deactivate", "post": "yes", **both}, follow=True)
+    assert "Deactivated 1 of 2 selected clients." in response.content.decode()
     assert not is_good(http, token)
     assert audit_log == ['client_deactivated client="reporting" staff="boss" address="127.0.0.1"']
     entry = LogEntry.objects.get()
@@ -437,6 +457,50 @@ def test_bulk_actions_switch_clients_off_and_on(
     assert not is_good(http, token)  # what was ended does not come back
     assert is_good(http, get_token())
     assert LogEntry.objects.filter(change_message="Activated.").count() == 2
+
+
+def test_tokens_of_the_selected_clients_are_revoked(
+    admin: Browser,
+    http: APIClient,
+    client_row: Client,
+    get_token: Callable[[], str],
+    audit_log: list[str],
+) -> None:
+    token = get_token()
+    audit_log.clear()
+    selected = {"action": "revoke", "_selected_action": [client_row.pk], "post": "yes"}
+    response = admin.post(LIST, selected, follow=True)
+    assert "Revoked all tokens of 1 client." in response.content.decode()
+    assert not is_good(http, token)
+    assert audit_log == ['tokens_revoked client="reporting" staff="boss" address="127.0.0.1"']
+    assert LogEntry.objects.get().change_message == "Revoked all tokens."
+    assert is_good(http, get_token())
+
+
+@pytest.mark.parametrize("action", ["deactivate", "revoke", "delete_selected"])
+def test_bulk_action_that_ends_something_names_the_clients_and_asks(
+    admin: Browser, http: APIClient, client_row: Client, get_token: Callable[[], str], action: str
+) -> None:
+    token = get_token()
+    other, _ = create_client("other")
+    selected = {"action": action, "_selected_action": [client_row.pk, other.pk], "index": "0"}
+    page = admin.post(LIST, selected).content.decode()
+    assert re.findall(r"<li>(reporting|other)\b", page) == ["other", "reporting"]
+    assert "all their tokens end at once" in page.lower() or "All its tokens end at once" in page
+    assert f'name="action" value="{action}"' in page
+    assert page.count('type="hidden" name="_selected_action"') == 2
+    assert is_good(http, token)
+
+
+def test_page_of_a_deletion_says_what_ends(admin: Browser, client_row: Client) -> None:
+    client_keys.add(client_row, public_keys.read(KeyPair.generate().public_pem), name="laptop")
+    resources.create_resource("https://orders.example.com", server="reporting")
+    page = unescape(admin.get(page_of(client_row, "delete")).content.decode())
+    assert re.findall(r"<li>(.*?)</li>", page[page.index("for ever?") :]) == [
+        "It was last used: never. All its tokens end at once.",
+        "Its credentials end: Secret, laptop.",
+        "It is the server of https://orders.example.com, which can't introspect tokens any more.",
+    ]
 
 
 def test_changes_and_deletions_are_on_record(
@@ -513,7 +577,7 @@ def test_viewing_is_not_changing(operator: Callable[..., Browser], client_row: C
     assert browser.post(ADD, {"first_name": "x"}).status_code == 403
     assert browser.get(page_of(client_row, "delete")).status_code == 403
     assert browser.post(page_of(client_row), {"first_name": "x"}).status_code == 403
-    for action in ("deactivate", "delete_selected"):
+    for action in ("deactivate", "revoke", "delete_selected"):
         data = {"action": action, "_selected_action": [client_row.pk], "post": "yes"}
         browser.post(LIST, data)
     client = Client.objects.get()
@@ -547,7 +611,7 @@ def test_operator_of_clients_has_no_hold_on_staff(
             assert browser.post(f"{LIST}{person.pk}/{page}/", data).status_code == 404
         for page in ("change", "delete"):
             assert browser.post(f"{LIST}{person.pk}/{page}/", data)["Location"] == "/admin/"
-        for action in ("deactivate", "delete_selected"):
+        for action in ("deactivate", "revoke", "delete_selected"):
             selected = {"action": action, "_selected_action": [person.pk], "post": "yes"}
             browser.post(LIST, selected)
         assert User.objects.filter(pk=person.pk).values().get() == before
@@ -563,6 +627,26 @@ def test_no_client_takes_the_name_of_staff(superuser: User) -> None:
 @pytest.mark.parametrize("path", ["999999/rotate/", "x/rotate/", "999999/revoke/", "1_2F/rotate/"])
 def test_act_on_no_client_is_not_found(admin: Browser, path: str) -> None:
     assert admin.post(LIST + path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "sentence"),
+    [
+        pytest.param("nothing/", 404, "There is nothing at this path.", id="unknown path"),
+        pytest.param("api/client/999/rotate/", 404, "There is nothing at this path.", id="gone"),
+        pytest.param("auth/user/", 403, "This is not allowed.", id="not allowed"),
+    ],
+)
+def test_staff_stay_in_the_admin_when_something_is_refused(
+    operator: Callable[..., Browser], path: str, status: int, sentence: str
+) -> None:
+    browser = operator("view_client", "rotate_secret")
+    response = browser.get(f"/admin/{path}")
+    page = response.content.decode()
+    assert response.status_code == status
+    assert f"<h1>{sentence}</h1>" in page
+    assert 'id="nav-sidebar"' in page
+    assert '<a href="/admin/">Back to the first page</a>' in page
 
 
 # Signing keys
@@ -600,7 +684,7 @@ def test_keys_are_not_made_changed_or_deleted_by_hand(admin: Browser) -> None:
 
 
 def test_planned_rotation_publishes_a_key_once(admin: Browser, audit_log: list[str]) -> None:
-    assert "minutes" in admin.get(f"{KEYS}rotate/").content.decode()
+    assert "in 5 minutes and 20 seconds" in admin.get(f"{KEYS}rotate/").content.decode()
     assert SigningKey.objects.count() == 1
     admin.post(f"{KEYS}rotate/")
     published = SigningKey.objects.latest("created_at")

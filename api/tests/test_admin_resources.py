@@ -179,7 +179,8 @@ def test_api_names_its_clients(
     assert shown() == link
     another, _ = create_client("the-second")
     resources.set_grants(another, [orders])
-    monkeypatch.setattr("api.admin.resources.MAX_CLIENTS", 1)
+    monkeypatch.setattr("api.admin.client_list.MAX_NAMED", 1)
+    link = f'<a href="{CLIENTS}{another.pk}/change/">the-second</a>'
     assert shown() == f'{link} and <a href="{CLIENTS}?api={orders.pk}">others</a>'
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
+from api.admin.records import format_span
+from api.keys import PUBLISH_AHEAD
 from api.tests.support.docs import DOCS, PAGES, README, blocks, quoted, rows, section
 from api.tests.support.server import PROJECT
 
@@ -30,6 +32,10 @@ def test_readme_is_short() -> None:
     lines = README.read_text().splitlines()
     assert len(lines) <= 200
     assert [line for line in lines if len(line) > 160 and not line.startswith("|")] == []
+
+
+def test_page_on_operation_and_the_admin_say_the_same_of_a_new_key() -> None:
+    assert f"signs {format_span(PUBLISH_AHEAD)} later" in (DOCS / "deploy.md").read_text()
 
 
 def test_two_commands_stand_at_the_top() -> None:

@@ -4,14 +4,14 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db.models.signals import pre_save
 from django.test import Client as Browser
 from rest_framework.test import APIClient
 
 from api.clients import rotate_secret
 from api.credentials import create_client
-from api.models import Client, RetiredSecret
+from api.models import Client, RetiredSecret, Scope
 from api.tests.support.responses import is_good
 
 PASSWORD = "a good password"
@@ -42,10 +42,14 @@ def off_and_on_by_field(client: Client) -> None:
         client.save(update_fields=["is_active"])
 
 
-def rename(client: Client) -> None:
-    group = group_of(client)
+def rename(group: Group) -> None:
     group.name = "reading"
     group.save()
+
+
+def scope_of(client: Client) -> Scope:
+    scope: Scope = Scope.objects.get(pk=group_of(client).pk)
+    return scope
 
 
 @pytest.mark.parametrize(
@@ -58,7 +62,9 @@ def rename(client: Client) -> None:
         pytest.param(lambda c: group_of(c).user_set.clear(), id="clear the group"),
         pytest.param(lambda c: group_of(c).delete(), id="delete the group"),
         pytest.param(lambda c: Group.objects.filter(name="read").delete(), id="delete by query"),
-        pytest.param(rename, id="rename the group"),
+        pytest.param(lambda c: rename(group_of(c)), id="rename the group"),
+        pytest.param(lambda c: scope_of(c).delete(), id="delete the scope"),
+        pytest.param(lambda c: rename(scope_of(c)), id="rename the scope"),
         pytest.param(off_and_on, id="deactivate and activate"),
         pytest.param(off_and_on_by_field, id="deactivate and activate one field"),
     ],
@@ -146,19 +152,31 @@ def test_changes_of_users_and_groups_are_on_the_audit_log(
     admin: Browser, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "api.audit")
-    admin.post(f"{GROUPS}add/", {"name": "operators"})
-    group = Group.objects.get(name="operators")
-    admin.post(f"{GROUPS}{group.pk}/change/", {"name": "readers"})
+    admin.post(f"{GROUPS}add/", {"name": "Night shift"})
+    group = Group.objects.get(name="Night shift")
+    admin.post(f"{GROUPS}{group.pk}/change/", {"name": "Day shift"})
     admin.post(f"{GROUPS}{group.pk}/delete/", {"post": "yes"})
     boss = User.objects.get()
     new = {"password1": "another password", "password2": "another password"}
     admin.post(f"{USERS}{boss.pk}/password/", new | {"usable_password": "true"})
     assert [record.getMessage() for record in caplog.records] == [
-        'group_added group="operators" change="Added." staff="boss" address="127.0.0.1"',
-        'group_changed group="readers" change="Changed Name." staff="boss" address="127.0.0.1"',
-        'group_deleted group="readers" staff="boss" address="127.0.0.1"',
+        'group_added group="Night shift" change="Added." staff="boss" address="127.0.0.1"',
+        'group_changed group="Day shift" change="Changed Name." staff="boss" address="127.0.0.1"',
+        'group_deleted group="Day shift" staff="boss" address="127.0.0.1"',
         'user_changed user="boss" change="Changed password." staff="boss" address="127.0.0.1"',
     ]
+
+
+def test_groups_are_those_of_staff_and_scopes_are_elsewhere(admin: Browser) -> None:
+    """A group whose name can be a scope is one of staff if it gives a permission."""
+    permission = Permission.objects.get(codename="view_client")
+    Group.objects.create(name="Night shift")
+    refused = admin.post(f"{GROUPS}add/", {"name": "operators"})
+    assert "Choose permissions for staff, or add a scope instead." in refused.content.decode()
+    form = {"name": "operators", "permissions": [permission.pk]}
+    assert admin.post(f"{GROUPS}add/", form).status_code == 302
+    groups = admin.get(GROUPS).context["cl"].result_list
+    assert [group.name for group in groups] == ["Night shift", "operators"]
 
 
 def change_password(browser: Browser, old: str) -> int:

@@ -67,6 +67,7 @@ def test_client_is_added_used_rotated_and_deactivated(staff: Page, service: Serv
     staff.get_by_role("link", name="Add client").click()
     staff.get_by_label("Name").fill("Billing")
     staff.get_by_label("introspect").check()
+    add_scope(staff, "orders:read")
     inspect(staff, "admin-add")
     staff.get_by_role("button", name="Save", exact=True).click()
 
@@ -76,9 +77,10 @@ def test_client_is_added_used_rotated_and_deactivated(staff: Page, service: Serv
     assert login_status(service, client_id, secret) == 200
     command = copied(staff, "curl")
     done = subprocess.run(["sh", "-c", f"{command} -s"], capture_output=True, check=True)
-    assert json.loads(done.stdout)["scope"] == "introspect"
+    assert json.loads(done.stdout)["scope"] == "introspect orders:read"
 
-    staff.get_by_role("link", name="I have copied it").click()
+    staff.reload()  # sends the form again, which adds no second client
+    expect(staff.get_by_text("This client is already added")).to_be_visible()
     expect(staff.get_by_label("Name")).to_have_value("Billing")
     assert secret not in staff.content()
     inspect(staff, "admin-client")
@@ -109,8 +111,43 @@ def test_client_is_added_used_rotated_and_deactivated(staff: Page, service: Serv
     staff.get_by_label("Action:").select_option(label="Deactivate selected clients")
     inspect(staff, "admin-clients")
     staff.get_by_role("button", name="Go", exact=True).click()
-    expect(staff.get_by_text("1 of the selected clients were deactivated.")).to_be_visible()
+    inspect(staff, "admin-deactivate")
+    staff.get_by_role("button", name="Deactivate clients").click()
+    expect(staff.get_by_text("Deactivated 1 of 1 selected clients.")).to_be_visible()
     assert login_status(service, client_id, third) == 401
+    staff.get_by_role("link", name=client_id).click()
+    staff.get_by_role("link", name="Delete").click()
+    inspect(staff, "admin-delete")
+
+
+def add_scope(staff: Page, name: str) -> None:
+    """Add a scope in the popup of the +, which ticks it."""
+    with staff.expect_popup() as opened:
+        staff.get_by_role("link", name="Add scope").click()
+    opened.value.get_by_label("Name").fill("two words")
+    opened.value.get_by_role("button", name="Save", exact=True).click()
+    expect(opened.value.locator(".errorlist")).to_contain_text("but no space")
+    opened.value.get_by_label("Name").fill(name)
+    opened.value.get_by_role("button", name="Save", exact=True).click()
+    expect(staff.get_by_label(name)).to_be_checked()
+    assert opened.value.is_closed()
+
+
+def test_scope_is_renamed_and_deleted(staff: Page, service: Server) -> None:
+    service.manage("createclient", "reporting", "--scope", "read")
+    staff.get_by_role("link", name="Scopes", exact=True).click()
+    inspect(staff, "admin-scopes")
+    staff.get_by_role("link", name="read", exact=True).click()
+    inspect(staff, "admin-scope")
+    staff.get_by_label("Name").fill("reading")
+    staff.get_by_role("button", name="Save", exact=True).click()
+    staff.locator("#result_list").get_by_role("link", name="reading").click()
+    staff.get_by_role("link", name="Delete").click()
+    inspect(staff, "admin-scope-delete")
+    staff.get_by_role("button", name="Delete").click()
+    expect(staff.locator("#result_list tbody tr")).to_have_count(2)
+    staff.goto(f"{service.url}/admin/nothing/")
+    inspect(staff, "admin-refused")
 
 
 def test_back_button_brings_no_secret_back(staff: Page, service: Server) -> None:
@@ -246,6 +283,7 @@ def test_api_is_added_connected_and_granted(staff: Page, service: Server) -> Non
     staff.get_by_label("Identifier").fill(orders)
     staff.get_by_label("Name").fill("Orders")
     staff.get_by_label("introspect").check()
+    add_scope(staff, "orders:read")
     staff.get_by_label("Server").fill("gateway")
     inspect(staff, "admin-api-add")
     staff.get_by_role("button", name="Save", exact=True).click()
