@@ -98,7 +98,7 @@ def check(
         raise BadCredentialsError("staff, not a client", client)
     _use(client, jti, until=expires_at + LEEWAY)
     key = held[loaded.index(signer)]
-    return Login(client, address, f"{KIND}:{key.pk}")
+    return Login(client, address, f"{KIND}:{key.pk}", ends_at=key.ends_at)
 
 
 @lru_cache(maxsize=1024)

@@ -8,10 +8,11 @@ own algorithm until the client's first login replaces it.
 """
 
 import logging
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from django.contrib.auth.hashers import get_hasher, make_password
@@ -22,8 +23,9 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.settings import api_settings
 
+from api import expiry
 from api.hashers import GeneratedSecretHasher, generate_secret, is_generated, is_unreadable
-from api.models import Client, RetiredSecret
+from api.models import Client, ClientProfile, RetiredSecret
 from api.scopes import get_or_create_scopes, is_scope
 from api.standing import ClientState, GrantedResource, look_up_for_login
 from api.writes import fail_if_locked
@@ -55,12 +57,14 @@ class Login:
     """A successful login: the client, the caller's address, and what proved the client's identity.
 
     That is `CURRENT` or `PREVIOUS` with the stored hash of the secret, or the likes of `key:17`.
+    `ends_at` is when it ends, in Unix time, if that is known.
     """
 
     client: ClientState
     address: str
     credential: str
     secret_hash: str = ""
+    ends_at: int | None = None
 
     @property
     def client_id(self) -> str:
@@ -116,6 +120,9 @@ def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) 
         raise BadCredentialsError("unreadable hash" if unreadable else "wrong secret", client)
     if not client.is_active:
         raise BadCredentialsError("inactive client", client)
+    ends_at = client.secret_ends[client.secret_hashes.index(matched)]
+    if ends_at is not None and ends_at <= time.time():
+        raise BadCredentialsError("expired secret", client)
     # No person has a generated secret. A client that became staff past the receivers has one.
     if is_staff and (presented or not client.is_staff):
         raise BadCredentialsError("not staff", client)
@@ -124,7 +131,7 @@ def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) 
     credential = CURRENT if matched == client.secret_hashes[0] else PREVIOUS
     if not presented:
         matched = _upgrade(client, secret, matched)
-    return Login(client, address, credential, secret_hash=matched)
+    return Login(client, address, credential, secret_hash=matched, ends_at=ends_at)
 
 
 def _fast_hash(secret: str) -> str:
@@ -194,12 +201,14 @@ def create_client(
     name: str = "",
     scopes: Iterable[str] = (),
     secret: str | None = None,
+    secret_expires_at: datetime | None = None,
 ) -> tuple[Client, str]:
     """Create a client and return it with its secret, which is stored only as a hash.
 
     The id and the secret are generated unless given. With `NO_SECRET` the client has none.
-    Raises `ValidationError`.
+    `expiry.choose` limits when the secret expires. Raises `ValidationError`.
     """
+    expires_at = expiry.choose(secret_expires_at)
     secret = generate_secret() if secret is None else secret
     client = Client(username=client_id or str(uuid.uuid4()), first_name=name)
     client.password = make_password(None if secret == NO_SECRET else secret)
@@ -208,6 +217,8 @@ def create_client(
         with transaction.atomic():
             client.save(force_insert=True)
             client.groups.add(*get_or_create_scopes(scopes))
+            if expires_at and secret != NO_SECRET:
+                ClientProfile.objects.create(client=client, secret_expires_at=expires_at)
     except IntegrityError:
         raise ValidationError({"username": "This client id is taken. Choose another."}) from None
     return client, secret

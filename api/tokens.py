@@ -96,6 +96,13 @@ def _name_credential(grant: Grant) -> str:
     return fingerprint if login.secret_hash else f"{login.credential}.{fingerprint}"
 
 
+def _expiry(grant: Grant) -> int:
+    """No token outlives what it was obtained with, not even for those who verify it offline."""
+    end = grant.issued_at + LIFETIME
+    ends_at = grant.login.ends_at
+    return end if ends_at is None else max(grant.issued_at, min(end, ends_at))
+
+
 # To add a claim, add a line. Verification requires only those in REQUIRED, so existing tokens stay
 # good.
 CLAIMS = {
@@ -109,7 +116,7 @@ CLAIMS = {
     "scope": Claim(lambda grant: " ".join(grant.scopes), "What the token allows."),
     "iat": Claim(lambda grant: grant.issued_at, "When the token was issued."),
     "exp": Claim(
-        lambda grant: grant.issued_at + LIFETIME,
+        _expiry,
         "When the token expires; it is refused from that second on.",
     ),
     "jti": Claim(lambda _: secrets.token_hex(16), "Token id, used to revoke it."),
@@ -220,7 +227,8 @@ def issue(
     """Return a token for a client that has just logged in. Raises `TokenTooLongError`."""
     grant = Grant(login, scopes, int(time.time()), resource)
     claims = {name: claim.value(grant) for name, claim in CLAIMS.items()}
-    token = IssuedToken(_backend.encode(claims), LIFETIME, " ".join(scopes))
+    lifetime = int(claims["exp"]) - grant.issued_at
+    token = IssuedToken(_backend.encode(claims), lifetime, " ".join(scopes))
     if len(token.text) > MAX_LENGTH:
         raise TokenTooLongError
     audit.record(

@@ -56,18 +56,21 @@ def rate(name: str, default: str) -> tuple[int, int]:
     return int(form[1]), seconds[form[2]]
 
 
-DAY = timedelta(days=1)
+def duration(name: str, default: str, *, days: int = 1) -> timedelta:
+    """Read a duration such as `90s`, `5m`, `1h` or `90d`, at most so many days.
 
-
-def duration(name: str, default: str, *, at_most: timedelta = DAY) -> timedelta:
-    """Read a duration such as `90s`, `5m`, `1h` or `7d`."""
+    It is 0 if neither a value nor a default is given.
+    """
     value: str = env.str(name, default)
+    if value == default == "":
+        return timedelta()
     form = re.fullmatch(r"([1-9][0-9]{0,4})([smhd])", value)
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    found = timedelta(**{units[form[2]]: int(form[1])}) if form else timedelta()
-    if not timedelta() < found <= at_most:
-        raise ImproperlyConfigured(f"{name} must be a time such as {default!r}, not {value!r}.")
-    return found
+    length = timedelta(**{units[form[2]]: int(form[1])}) if form else timedelta()
+    if not timedelta() < length <= timedelta(days=days):
+        example = default or "90d"
+        raise ImproperlyConfigured(f"{name} must be a time such as {example!r}, not {value!r}.")
+    return length
 
 
 def boolean(name: str, *, default: bool) -> bool:
@@ -384,6 +387,7 @@ SIMPLE_JWT = {
 ASSERTION_AUDIENCE = one_of("ASSERTION_AUDIENCE", "issuer", "issuer", "token-endpoint")
 # How long the kept keys of an issuer serve while it is down.
 ISSUER_KEYS_KEPT = duration("ISSUER_KEYS_KEPT", "24h")
+SECRET_MAX_AGE = duration("SECRET_MAX_AGE", "", days=3650)  # 0 is for ever
 REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
 
 # Limits
@@ -430,7 +434,7 @@ METRICS_DIRECTORY = metrics_directory()
 
 # Usage of clients
 
-USAGE_KEPT = duration("USAGE_KEPT", "90d", at_most=3660 * DAY)
+USAGE_KEPT = duration("USAGE_KEPT", "90d", days=3660)
 
 # API
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from api import identifiers
 from api.hashers import GeneratedSecretHasher
-from api.standing.rows import COLUMNS, TABLES, fetch, state, timestamp
+from api.standing.rows import COLUMNS, TABLES, fetch, seconds, state, timestamp
 from api.standing.states import (
     ClientState,
     GrantedResource,
@@ -37,13 +37,21 @@ _LOGIN_TABLES = f"""
     LEFT JOIN api_clientprofile AS profile ON profile.client_id = client.id
 """
 _LOGIN = f"""
-    SELECT {_LOGIN_COLUMNS}, scope.name AS scope
+    SELECT {_LOGIN_COLUMNS}, scope.name AS scope,
+        {{secret_ends_at}} AS secret_ends_at, {{retired_ends_at}} AS retired_ends_at
     FROM {_LOGIN_TABLES}
     LEFT JOIN auth_user_groups AS membership ON membership.user_id = client.id
         AND %(secret_hash)s IN ('', client.password, retired.hash)
     LEFT JOIN auth_group AS scope ON scope.id = membership.group_id
     WHERE client.username = %(client_id)s
 """  # noqa: S608 (made of constants)
+_LOGINS = {
+    vendor: _LOGIN.format(
+        secret_ends_at=seconds(vendor, "profile.secret_expires_at"),
+        retired_ends_at=seconds(vendor, "retired.expires_at"),
+    )
+    for vendor in ("postgresql", "sqlite")
+}
 # All scopes in one column, so that there is one row per key.
 _SCOPES = """(
     SELECT CAST({json_array}(scope.name) AS text) FROM auth_user_groups AS membership
@@ -53,6 +61,7 @@ _SCOPES = """(
 _JSON_ARRAY = {"postgresql": "json_agg", "sqlite": "json_group_array"}
 _KEY_LOGIN = f"""
     SELECT {_LOGIN_COLUMNS}, held.id AS key_pk, CAST(held.jwk AS text) AS jwk,
+        {{key_ends_at}} AS key_ends_at,
         CASE WHEN held.id IS NOT NULL THEN {_SCOPES} END AS scopes
     FROM {_LOGIN_TABLES}
     LEFT JOIN api_clientkey AS held ON held.client_id = client.id
@@ -62,7 +71,8 @@ _KEY_LOGIN = f"""
     ORDER BY held.id DESC
 """  # noqa: S608 (made of constants)
 _KEY_LOGINS = {
-    vendor: _KEY_LOGIN.format(json_array=function) for vendor, function in _JSON_ARRAY.items()
+    vendor: _KEY_LOGIN.format(json_array=function, key_ends_at=seconds(vendor, "held.expires_at"))
+    for vendor, function in _JSON_ARRAY.items()
 }
 _IDENTITY_LOGIN = f"""
     SELECT {_LOGIN_COLUMNS}, client.username AS client_id, {_SCOPES} AS scopes,
@@ -98,6 +108,8 @@ _UNKNOWN_CLIENT = {
     "is_client": True,
     "secret_hash": f"{GeneratedSecretHasher.algorithm}${64 * '-'}",
     "retired_hash": None,
+    "secret_ends_at": None,
+    "retired_ends_at": None,
     "generation": None,
     "auth_method": None,
     "scope": None,
@@ -118,8 +130,10 @@ def look_up_for_login(client_id: str, *, secret_hash: str = "") -> ClientState:
         "secret_hash": secret_hash,
         "now": timestamp(timezone.now()),
     }
-    rows = fetch(_LOGIN, params) or [_UNKNOWN_CLIENT]
-    return _login_state(client_id, rows[0], [row["scope"] for row in rows if row["scope"]])
+    rows = fetch(_LOGINS[connection.vendor], params) or [_UNKNOWN_CLIENT]
+    ends = (rows[0]["secret_ends_at"], rows[0]["retired_ends_at"])
+    groups = [row["scope"] for row in rows if row["scope"]]
+    return _login_state(client_id, rows[0], groups, secret_ends=ends)
 
 
 def look_up_for_assertion(client_id: str, *, kid: str) -> tuple[ClientState, list[StoredKey]]:
@@ -134,7 +148,9 @@ def look_up_for_assertion(client_id: str, *, kid: str) -> tuple[ClientState, lis
     }
     rows = fetch(_KEY_LOGINS[connection.vendor], params) or [_UNKNOWN_CLIENT]
     client = _login_state(client_id, rows[0], json.loads(rows[0]["scopes"] or "[]"))
-    held = [StoredKey(row["key_pk"], row["jwk"]) for row in rows if row["key_pk"]]
+    held = [
+        StoredKey(row["key_pk"], row["jwk"], row["key_ends_at"]) for row in rows if row["key_pk"]
+    ]
     return client, held
 
 
@@ -176,7 +192,9 @@ def look_up_resource(client_id: str, identifier: str) -> GrantedResource | None:
     return GrantedResource(rows[0]["grant_id"], rows[0]["identifier"], scopes)
 
 
-def _login_state(client_id: str, row: Mapping[str, Any], groups: Iterable[str]) -> ClientState:
+def _login_state(
+    client_id: str, row: Mapping[str, Any], groups: Iterable[str], **more: Any
+) -> ClientState:
     return state(
         client_id,
         row,
@@ -185,4 +203,5 @@ def _login_state(client_id: str, row: Mapping[str, Any], groups: Iterable[str]) 
         groups=tuple(sorted(groups)),
         auth_method=row["auth_method"] or "",
         default_resource=row["default_resource"],
+        **more,
     )

@@ -10,7 +10,8 @@ class ClientState:
     """The state of a client, or of a member of staff, at one moment.
 
     `pk` is 0 if there is no such row. `secret_hashes` are the hashes that are good now: the current
-    one, then the retired one in its grace period. `generation` counts how often all tokens of the
+    one, then the retired one in its grace period. `secret_ends` tells when each of them ends, in
+    Unix time; only a login with a secret asks. `generation` counts how often all tokens of the
     client were revoked. `auth_method` is the only method it may use, or empty. `grant_id` and
     `resource_server` are those of a token for a resource: the client's grant, and the id of the
     client that is the resource's server.
@@ -21,6 +22,7 @@ class ClientState:
     is_active: bool
     secret_hashes: tuple[str, ...]
     generation: int
+    secret_ends: tuple[int | None, ...] = ()
     is_staff: bool = False
     is_client: bool = True
     groups: tuple[str, ...] = ()
@@ -44,6 +46,7 @@ class StoredKey(NamedTuple):
 
     pk: int
     jwk: str
+    ends_at: int | None  # Unix time
 
 
 @dataclass(frozen=True, slots=True)
