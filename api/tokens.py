@@ -93,7 +93,7 @@ def _name_credential(grant: Grant) -> str:
     login, grant_id = grant.login, grant.resource.grant_id if grant.resource else 0
     bound_to = login.secret_hash or login.credential
     fingerprint = _fingerprint(settings.SECRET_KEY, bound_to, login.client.generation, grant_id)
-    return f"{login.credential}.{fingerprint}" if login.credential else fingerprint
+    return fingerprint if login.secret_hash else f"{login.credential}.{fingerprint}"
 
 
 def _expiry(grant: Grant) -> int:
@@ -231,9 +231,13 @@ def issue(
     token = IssuedToken(_backend.encode(claims), lifetime, " ".join(scopes))
     if len(token.text) > MAX_LENGTH:
         raise TokenTooLongError
-    named = {"resource": resource.identifier} if resource else {}
     audit.record(
-        "token_issued", client=login.client_id, address=login.address, jti=claims["jti"], **named
+        "token_issued",
+        client=login.client_id,
+        address=login.address,
+        jti=claims["jti"],
+        credential=login.credential,
+        **({"resource": resource.identifier} if resource else {}),
     )
     return token
 

@@ -432,6 +432,10 @@ def metrics_directory() -> str:
 
 METRICS_DIRECTORY = metrics_directory()
 
+# Usage of clients
+
+USAGE_KEPT = duration("USAGE_KEPT", "90d", days=3660)
+
 # API
 
 REST_FRAMEWORK = {
@@ -496,7 +500,7 @@ LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
 # of its child loggers, so each full name is listed.
 REPETITIVE_LOGGERS = tuple(
     f"api.{name}"
-    for name in ("credentials", "exceptions", "issuers", "keys", "throttling", "usage")
+    for name in ("credentials", "exceptions", "issuers", "keys", "throttling", "usage", "writes")
 )
 QUOTING_LOGGERS = tuple(  # Django logs these refusals with a traceback
     f"django.security.{name}"

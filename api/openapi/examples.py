@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api import tokens
-from api.credentials import Login
+from api.credentials import CURRENT, Login
 from api.models import Client
 from api.standing import ClientState
 
@@ -22,7 +22,7 @@ def claims() -> dict[str, Any]:
     client = ClientState(
         "reporting", pk=1, is_active=True, secret_hashes=("",), generation=0, groups=SCOPES
     )
-    grant = tokens.Grant(Login(client, address=""), SCOPES, ISSUED_AT)
+    grant = tokens.Grant(Login(client, "", CURRENT), SCOPES, ISSUED_AT)
     made = {name: claim.value(grant) for name, claim in tokens.CLAIMS.items()}
     del made[tokens.FINGERPRINT_CLAIM]
     return made | {"jti": "29d40acbebf34132b9cbd2325cae4f20"}

@@ -26,8 +26,6 @@ class ClientState:
     is_staff: bool = False
     is_client: bool = True
     groups: tuple[str, ...] = ()
-    was_used_recently: bool = False
-    secret_was_used_recently: bool = False
     auth_method: str = ""
     default_resource: str | None = None
     grant_id: int = 0
@@ -49,7 +47,6 @@ class StoredKey(NamedTuple):
     pk: int
     jwk: str
     ends_at: int | None  # Unix time
-    was_used_recently: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +75,4 @@ class StoredIdentity(NamedTuple):
 
     pk: int
     claims: Mapping[str, str]
-    was_used_recently: bool
     issuer: IssuerState

@@ -42,7 +42,9 @@ def test_login_is_told_with_its_token(
     http.post("/login", credentials, format="json", REMOTE_ADDR="192.0.2.1")
     (line,) = events()
     assert re.fullmatch(
-        'token_issued client="reporting" address="192.0.2.1" jti="[0-9a-f]{32}"', line
+        'token_issued client="reporting" address="192.0.2.1" jti="[0-9a-f]{32}" '
+        'credential="secret"',
+        line,
     )
 
 
