@@ -18,6 +18,10 @@ class Migration(migrations.Migration):
             name='secret_expires_at',
             field=models.DateTimeField(db_index=True, null=True),
         ),
+        migrations.AddIndex(
+            model_name='clientkey',
+            index=models.Index(fields=['expires_at'], name='api_clientkey_expires'),
+        ),
         migrations.AddField(
             model_name='retiredsecret',
             name='last_used_at',

@@ -28,7 +28,7 @@ PERHAPS_TIME = {"type": ["string", "null"], "format": "date-time"}
 MEMBERS: dict[str, dict[str, Any]] = {
     "client_id_issued_at": {"description": "Seconds since 1970."},
     "client_secret": {"description": "Shown this once."},
-    "client_secret_expires_at": {"description": "0, which is never."},
+    "client_secret_expires_at": {"description": "Seconds since 1970; 0 is never."},
     "created_at": PERHAPS_TIME,
     "default_resource": {
         "type": ["string", "null"],
