@@ -53,12 +53,10 @@ def find_clients(
         )
         clients = _narrow(clients, first.union(second, all=True), used_before | never_used)
     if expiring_before is not None:
-        secrets, keys = (
-            rows.order_by().values_list("client_id")
-            for rows in _expiring(gt=timezone.now(), lt=expiring_before)
-        )
+        rows = _expiring(gt=timezone.now(), lt=expiring_before)
+        secrets, keys = (found.order_by().values_list("client_id") for found in rows)
         own_secret, own_keys = (
-            Exists(rows.filter(client=OuterRef("pk"))) for rows in (secrets, keys)
+            Exists(found.filter(client=OuterRef("pk"))) for found in (secrets, keys)
         )
         clients = _narrow(clients, secrets.union(keys, all=True), own_secret | own_keys)
     return clients

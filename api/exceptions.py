@@ -24,7 +24,6 @@ from rest_framework.response import Response
 
 from api.client_authentication.base import MalformedProofError, MissingProofError
 from api.client_changes import NoSuchCredentialError
-from api.clients import SecretChangedError
 from api.credentials import BadCredentialsError, ScopeNotGrantedError
 from api.delegation import ChangedMeanwhileError, NotHeldError
 from api.health import DrainingError, NotMigratedError, ReadOnlyDatabaseError
@@ -207,7 +206,7 @@ class NotFound(APIError):
 
 class Conflict(APIError):
     status_code = status.HTTP_409_CONFLICT
-    default_detail = "The secret has just been changed; try again."
+    default_detail = "A new key is already published and does not sign yet."
 
 
 class ChangedMeanwhile(APIError):
@@ -298,8 +297,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     NoSuchCredentialError: lambda _: NotFound("The client has no such credential."),
     NotHeldError: lambda error: AccessDenied(str(error)),
     ChangedMeanwhileError: lambda _: ChangedMeanwhile(),
-    SecretChangedError: lambda _: Conflict(),
-    RotationPendingError: lambda error: Conflict(str(error)),
+    RotationPendingError: lambda _: Conflict(),
     Http404: lambda _: NotFound(),
     RequestDataTooBig: lambda _: BodyTooLarge(),
     DisallowedHost: lambda _: InvalidRequest(UNKNOWN_HOST),

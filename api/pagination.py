@@ -1,5 +1,7 @@
 """Pages of a long list, by a cursor: the position in the list, not a number of rows to skip."""
 
+from typing import Any
+
 from rest_framework import pagination
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -26,3 +28,9 @@ class NewestFirst(pagination.CursorPagination):
         if not position.isdecimal() or len(position) > MAX_DIGITS:
             raise InvalidRequest(MALFORMED)
         return cursor
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Say it in OpenAPI 3.1, which has no `nullable`."""
+        link = {"type": ["string", "null"], "format": "uri"}
+        properties = {"next": link, "previous": link, "results": schema}
+        return {"type": "object", "properties": properties, "required": list(properties)}

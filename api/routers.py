@@ -34,7 +34,7 @@ class Router(SimpleRouter):
             mapping={"get": "list", "post": "create"},
             name="{basename}s",
             detail=False,
-            initkwargs={},
+            initkwargs={"suffix": "List"},
         ),
         DynamicRoute(
             url=r"^{prefix}/{lookup}/{url_path}{trailing_slash}$",

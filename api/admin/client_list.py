@@ -92,13 +92,13 @@ class LastUsedFilter(SimpleListFilter):
 
 
 class ExpiryFilter(SimpleListFilter):
-    title, parameter_name = "secret or key expires", "expires"
+    title, parameter_name = "expiry of secrets and keys", "expires"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [
             ("week", "Within 7 days"),
             ("month", "Within 30 days"),
-            ("past", "Has expired"),
+            ("past", "Expired"),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Client]) -> QuerySet[Client]:

@@ -61,8 +61,8 @@ class ExpiryField(forms.DateTimeField):
 
 class SecretExpiryField(ExpiryField):
     def __init__(self, label: str) -> None:
-        help_text = "The first day on which it is refused. Leave empty for the latest allowed."
-        super().__init__(label, help_text)
+        first = "The first day on which it is refused."
+        super().__init__(label, f"{first} Leave empty for never, or the latest allowed.")
 
     def clean(self, value: Any) -> datetime | None:
         return expiry.choose(super().clean(value))

@@ -39,13 +39,11 @@ MEMBERS: dict[str, dict[str, Any]] = {
     "id": {"description": "secret, previous_secret, or the likes of key:17 and identity:3."},
     "last_used_at": PERHAPS_TIME | {"description": "To the minute; null is never."},
     "last_used_from": {"type": ["string", "null"], "description": "The address, where known."},
-    "next": {"type": ["string", "null"], "format": "uri"},
     "outcomes": {
         "type": "object",
         "additionalProperties": {"type": "integer"},
         "description": "success, throttled, or the reason of a failure; and how often.",
     },
-    "previous": {"type": ["string", "null"], "format": "uri"},
     "signs_from": {"format": "date-time"},
     "error": {"description": "What is wrong, for programs."},
     "error_description": {"description": "What is wrong, for people."},
@@ -103,12 +101,9 @@ def schemas() -> dict[str, dict[str, Any]]:
     client = managed_client(shown["Client"])
     created = managed_client(shown["CreatedClient"])
     created["required"].remove("client_secret")  # of a client with keys
-    page = like(shown["ClientPage"])
-    page["properties"]["results"]["items"] = reference("Client")
     return {name: like(example) for name, example in shown.items()} | {
         "Client": client,
         "CreatedClient": created,
-        "ClientPage": page,
         "Login": parameters(
             *of_client,
             GRANT_TYPE,
@@ -174,7 +169,7 @@ def like(example: Any) -> dict[str, Any]:
     """Return the schema of values such as this one; an object has its members and no others."""
     match example:
         case None:
-            return {}
+            return {}  # see `MEMBERS`
         case bool():
             return {"const": example}
         case int():
@@ -253,11 +248,13 @@ def _allow_blank(properties: dict[str, Any]) -> None:
 
 
 def _show(content: dict[str, Any], examples: dict[str, Any]) -> None:
-    """Add the example of a body's component."""
-    for described in content.values():
+    """Add the example of a body's component; a form holds text only."""
+    for media_type, described in content.items():
         component = described["schema"].get("$ref", "").removeprefix(REFERENCE)
-        if component in examples:
-            described["examples"] = {"Example": {"value": examples[component]}}
+        shown = examples.get(component)
+        is_text = shown is not None and all(isinstance(value, str) for value in shown.values())
+        if shown is not None and (is_text or media_type != FormParser.media_type):
+            described["examples"] = {"Example": {"value": shown}}
 
 
 def _restrict_form(content: dict[str, Any]) -> None:

@@ -102,7 +102,6 @@ def _of_management(client_id: str, secret: str) -> dict[str, dict[str, Any]]:
         "Nothing": {},
         "Client": client,
         "CreatedClient": client | {"client_secret": secret},
-        "ClientPage": {"next": None, "previous": None, "results": [client]},
         "Credentials": {"credentials": [credential]},
         "Usage": {"hours": [{"hour": TIME, "outcomes": {"success": 12, "wrong secret": 1}}]},
     }

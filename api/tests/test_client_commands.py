@@ -154,7 +154,7 @@ def test_listclients_ends_quietly_when_nobody_reads_on(monkeypatch: pytest.Monke
     [
         (["--unused", "soon"], "'soon' is not a time such as 90d or 2030-12-31"),
         (["--unused", "999999d"], "'999999d' is not a time such as 90d or 2030-12-31"),
-        (["--expiring", "2026-13-01"], "'2026-13-01' is not a time such as 2030-12-31"),
+        (["--expiring", "2026-13-01"], "'2026-13-01' is not a time such as 90d or 2030-12-31"),
         (["--active", "--inactive"], "not allowed with argument"),
     ],
 )

@@ -1,6 +1,5 @@
 """What the service says of itself (RFC 8414, RFC 9728), and that every word of it is true."""
 
-import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api.endpoints import endpoints
 from api.tests.support.responses import assert_error, basic, bearer
 
 FORM = "application/x-www-form-urlencoded"
@@ -164,8 +162,7 @@ def test_registration_endpoint_registers(
 
 
 def test_root_leads_everywhere(http: APIClient, token_with: Callable[..., str]) -> None:
-    asked = (getattr(entry.view_class, "required_scopes", ()) for entry in endpoints())
-    headers = bearer(token_with(*itertools.chain(*asked)))
+    headers = bearer(token_with("clients:read", "metrics"))
     links = http.get("/").json()
     assert {"public", "login", "private", "register", "introspect", "revoke"} <= links.keys()
     for link in links.values():

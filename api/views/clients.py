@@ -18,7 +18,7 @@ from rest_framework.viewsets import GenericViewSet
 from api import client_changes, client_records, client_search, delegation
 from api.client_changes import Actor, Changes
 from api.delegation import Caller
-from api.exceptions import AccessDenied, ChangedMeanwhile, Conflict
+from api.exceptions import AccessDenied, ChangedMeanwhile
 from api.models import Client
 from api.openapi.operations import Describe
 from api.pagination import NewestFirst
@@ -54,7 +54,7 @@ class ClientViewSet(GenericViewSet[Client]):
     def required_scopes(self) -> tuple[str, ...]:
         return (CLIENTS_READ,) if self.request.method in SAFE_METHODS else (CLIENTS_WRITE,)
 
-    @Describe(returns="ClientPage", query=ClientQuerySerializer)
+    @Describe(returns="Client", query=ClientQuerySerializer)
     def list(self, request: Request) -> Response:
         """List clients, the newest first."""
         conditions = _read(ClientQuerySerializer, _query(request))
@@ -120,7 +120,7 @@ class ClientViewSet(GenericViewSet[Client]):
         takes=RotationSerializer,
         returns="CreatedClient",
         headers=("ETag",),
-        errors=(AccessDenied(), ChangedMeanwhile(), Conflict()),
+        errors=(AccessDenied(), ChangedMeanwhile()),
     )
     @action(methods=["post"], detail=True)
     def secret(self, request: Request, client_id: str) -> Response:

@@ -48,9 +48,10 @@ class Command(BaseCommand):
             with transaction.atomic():
                 client = find_client(options["client_id"], lock=True)
                 update(client, _changes(client, options), actor=actor())
+                changed = find_client(options["client_id"])
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
-        print_json(self.stdout, client_records.describe(client))
+        print_json(self.stdout, client_records.describe(changed))
 
 
 def _changes(client: Client, options: Mapping[str, Any]) -> Changes:
