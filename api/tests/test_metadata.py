@@ -10,6 +10,7 @@ import pytest
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from api.credentials import create_client
 from api.tests.support.responses import assert_error, basic, bearer
 
 FORM = "application/x-www-form-urlencoded"
@@ -161,8 +162,11 @@ def test_registration_endpoint_registers(
     assert http.post(path, {}, format="json").status_code == 201
 
 
-def test_root_leads_everywhere(http: APIClient, token_with: Callable[..., str]) -> None:
-    headers = bearer(token_with("clients:read", "metrics"))
+def test_root_leads_everywhere(http: APIClient, db: None) -> None:
+    operator, secret = create_client(scopes=["clients:read", "metrics"])
+    credentials = {"client_id": operator.username, "client_secret": secret}
+    answer = http.post("/login", credentials, format="json").json()
+    headers = bearer(answer["access_token"])
     links = http.get("/").json()
     assert {"public", "login", "private", "register", "introspect", "revoke"} <= links.keys()
     for link in links.values():
