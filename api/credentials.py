@@ -173,10 +173,11 @@ def _match(secret: str, stored: tuple[str, ...], *, is_slow: bool) -> str | None
     encoded = next((one for one in stored if not one.startswith(prefix)), "")
     try:
         hasher = get_hasher(encoded.split("$", 1)[0])
-        return encoded if hasher.verify(secret, encoded) else matched
+        if hasher.verify(secret, encoded):
+            return encoded
     except (ValueError, OverflowError):  # no chosen secret, or a hash that cannot be read
         get_hasher().verify(secret, _dummy_hash())
-        return matched
+    return matched
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,8 @@ from api.scopes import get_or_create_scopes, validate_scope
 BATCH = 1000  # rows
 TAKEN = "The client id is taken."
 NOT_RANDOM = (
-    f"Its secret is not random: it has spaces, or fewer than {MIN_RANDOM_LENGTH} ASCII characters."
+    f"Its secret has spaces, or fewer than {MIN_RANDOM_LENGTH} ASCII characters. Import it "
+    "without --generated."
 )
 
 

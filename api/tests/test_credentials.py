@@ -25,6 +25,7 @@ from api.clients import SecretChangedError, rotate_secret
 from api.credentials import BadCredentialsError, Login, create_client
 from api.hashers import GeneratedSecretHasher, generate_secret
 from api.models import Client, RetiredSecret
+from api.scopes import get_or_create_scopes
 from api.standing import look_up_for_login
 from api.tests.support.responses import is_good
 from api.usage.collector import collector
@@ -261,9 +262,13 @@ def test_secret_imported_as_random_costs_no_slow_hash_and_any_refusal_costs_one(
     store("short", make_password(RANDOM[1:], hasher=GeneratedSecretHasher.algorithm))
     rotate_secret(Client.objects.get(username="rotated"), grace=timedelta(hours=1))
     clients.restrict(Client.objects.get(username="keys-only"), "private_key_jwt")
+    for name in ("random", "rotated", "slow"):
+        User.objects.get(username=name).groups.add(*get_or_create_scopes(["read"]))
     runs.update(argon2=0)
     body = {"client_id": client_id, "client_secret": presented}
-    assert http.post("/login", body, format="json").status_code == status
+    response = http.post("/login", body, format="json")
+    scope = "read" if status == 200 else None
+    assert (response.status_code, response.data.get("scope")) == (status, scope)
     assert runs == {"argon2": argon2_runs, "pbkdf2": 0}
 
 

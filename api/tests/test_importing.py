@@ -304,6 +304,25 @@ def test_file_that_cannot_be_read_changes_nothing(
     assert not Client.objects.exists()
 
 
+def test_row_that_cannot_be_stored_stops_no_other(import_text: Import) -> None:
+    rows = [
+        {"client_id": "a\ud800", "client_secret": "x"},
+        {"client_id": "b", "client_secret": "\ud800"},
+        {"client_id": "c", "client_secret": "x", "client_name": "\0"},
+        {"client_id": "d", "client_secret": 5},
+        {"client_id": "good", "client_secret": "x"},
+    ]
+    counts, report = import_text("\n".join(map(json.dumps, rows)))
+    assert counts == {"created": 1, "existing": 0, "refused": 4}
+    assert report.splitlines() == [
+        "'a\\ud800': It has characters that cannot be stored.",
+        "'b': It has characters that cannot be stored.",
+        "'c': It has characters that cannot be stored.",
+        "'d': A member is missing or of a wrong type.",
+        "4 clients were refused; see above.",
+    ]
+
+
 def test_import_can_be_run_again_and_tried_before(import_text: Import) -> None:
     lines = "".join(
         json.dumps({"client_id": f"client-{n}", "client_secret": generate_secret()}) + "\n"

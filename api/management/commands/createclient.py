@@ -59,6 +59,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["client_id"] == "":
             raise CommandError("The client id is empty. Omit it to generate one.")
+        if options["expires"] and options["no_secret"]:
+            raise CommandError("Without a secret or a key there is nothing that could expire.")
         given = [key for file in options["key"] for key in read_keys(file)]
         try:
             with transaction.atomic():
