@@ -8,10 +8,11 @@ own algorithm until the client's first login replaces it.
 """
 
 import logging
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from django.contrib.auth.hashers import get_hasher, make_password
@@ -22,26 +23,30 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.settings import api_settings
 
-from api import usage
+from api import expiry
 from api.hashers import GeneratedSecretHasher, generate_secret, is_generated, is_unreadable
-from api.models import Client, RetiredSecret
+from api.models import Client, ClientProfile, RetiredSecret
 from api.scopes import get_or_create_scopes, is_scope
 from api.standing import ClientState, GrantedResource, look_up_for_login
-from api.usage import fail_if_locked
+from api.writes import fail_if_locked
 
 RIGHT_WITHOUT_SPACES = "wrong secret, right without the spaces or line breaks around it"
 TAKEN = "This client id is taken. Choose another, or rotate the secret of the client that has it."
+CURRENT, PREVIOUS = "secret", "previous_secret"  # credentials of a login
 NO_SECRET = ""  # for a client that has another credential
 UPGRADE_MARGIN = timedelta(seconds=10)  # for logins that began before the hash was upgraded
 logger = logging.getLogger(__name__)
 
 
 class BadCredentialsError(Exception):
-    """The credentials are wrong. `reason` is for the log only, never for the caller."""
+    """The credentials are wrong. `reason` is for the log only, never for the caller.
 
-    def __init__(self, reason: str) -> None:
+    `client` is what the database said about the client, if it was asked.
+    """
+
+    def __init__(self, reason: str, client: ClientState | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.client = reason, client
 
 
 class ScopeNotGrantedError(Exception):
@@ -52,13 +57,15 @@ class ScopeNotGrantedError(Exception):
 class Login:
     """A successful login: the client, the caller's address, and what proved the client's identity.
 
-    That is the stored hash of a secret, or another credential, such as `key:17`.
+    That is `CURRENT` or `PREVIOUS` with the stored hash of the secret, or the likes of `key:17`.
+    `ends_at` is when it ends, in Unix time, if that is known.
     """
 
     client: ClientState
     address: str
+    credential: str
     secret_hash: str = ""
-    credential: str = ""
+    ends_at: int | None = None
 
     @property
     def client_id(self) -> str:
@@ -106,23 +113,26 @@ def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) 
     # Always tried, whatever matched: the time of a refusal must not show who is known.
     near = trimmed != secret and _match(trimmed, _fast_hash(trimmed), client.secret_hashes)
     if not client.pk:
-        raise BadCredentialsError("unknown client")
+        raise BadCredentialsError("unknown client", client)
     if matched is None:
         if near:
-            raise BadCredentialsError(RIGHT_WITHOUT_SPACES)
+            raise BadCredentialsError(RIGHT_WITHOUT_SPACES, client)
         unreadable = all(map(is_unreadable, client.secret_hashes))
-        raise BadCredentialsError("unreadable hash" if unreadable else "wrong secret")
+        raise BadCredentialsError("unreadable hash" if unreadable else "wrong secret", client)
     if not client.is_active:
-        raise BadCredentialsError("inactive client")
+        raise BadCredentialsError("inactive client", client)
+    ends_at = client.secret_ends[client.secret_hashes.index(matched)]
+    if ends_at is not None and ends_at <= time.time():
+        raise BadCredentialsError("expired secret", client)
     # No person has a generated secret. A client that became staff past the receivers has one.
     if is_staff and (presented or not client.is_staff):
-        raise BadCredentialsError("not staff")
+        raise BadCredentialsError("not staff", client)
     if not is_staff and not client.is_client:
-        raise BadCredentialsError("staff, not a client")
+        raise BadCredentialsError("staff, not a client", client)
+    credential = CURRENT if matched == client.secret_hashes[0] else PREVIOUS
     if not presented:
         matched = _upgrade(client, secret, matched)
-    usage.mark_secret(client)
-    return Login(client, address, secret_hash=matched)
+    return Login(client, address, credential, secret_hash=matched, ends_at=ends_at)
 
 
 def _fast_hash(secret: str) -> str:
@@ -176,6 +186,8 @@ def _upgrade(client: ClientState, secret: str, encoded: str) -> str:
                     "hash": encoded,
                     "replaced_by": upgraded,
                     "expires_at": timezone.now() + grace,
+                    "last_used_at": None,
+                    "last_used_from": "",
                 },
             )
     except Error:
@@ -190,13 +202,15 @@ def create_client(
     name: str = "",
     scopes: Iterable[str] = (),
     secret: str | None = None,
+    secret_expires_at: datetime | None = None,
 ) -> tuple[Client, str]:
     """Create a client and return it with its secret, which is stored only as a hash.
 
     The id and the secret are generated unless given. With `NO_SECRET` the client has none.
-    Raises `ValidationError`.
+    `expiry.choose` limits when the secret expires. Raises `ValidationError`.
     """
     secret = generate_secret() if secret is None else secret
+    expires_at = None if secret == NO_SECRET else expiry.choose(secret_expires_at)
     client = Client(username=client_id or str(uuid.uuid4()), first_name=name)
     client.password = make_password(None if secret == NO_SECRET else secret)
     client.full_clean(validate_unique=False)  # the insert finds a taken id
@@ -204,6 +218,8 @@ def create_client(
         with transaction.atomic():
             client.save(force_insert=True)
             client.groups.add(*get_or_create_scopes(scopes))
+            if expires_at:
+                ClientProfile.objects.create(client=client, secret_expires_at=expires_at)
     except IntegrityError:
         raise ValidationError({"username": TAKEN}) from None
     return client, secret

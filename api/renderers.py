@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from api import browser, keys, tokens
-from api.endpoints import endpoints, split_docstring
+from api.endpoints import endpoints, handler, split_docstring
 from api.exceptions import UNAVAILABLE
 from api.scopes import REGISTER
 
@@ -71,7 +71,7 @@ class Page(BrowsableAPIRenderer):
         origin = self.origin()
         return {
             "name": self.get_name(self.view),
-            "description": split_docstring(type(self.view))[0],
+            "description": self._description(),
             "origin": origin,
             "address": shlex.quote(origin + self.request.get_full_path()),
             "response": self.response,
@@ -95,6 +95,11 @@ class Page(BrowsableAPIRenderer):
     def origin(self) -> str:
         """Return the origin that commands on the page name."""
         return self.request.build_absolute_uri("/")[:-1]
+
+    def _description(self) -> str:
+        documented = handler(self.view, str(self.request.method))
+        has_own = bool(documented and documented.__doc__)
+        return split_docstring(documented if has_own else type(self.view))[0]
 
     def session(self, data: Any) -> tokens.AccessToken | None:
         """Return the token in the browser's cookie. Delete the cookie if the token is bad."""

@@ -18,6 +18,7 @@ from api.issuers import IssuerUnavailableError
 from api.throttling.address import client_address
 from api.throttling.guard import TooManyFailuresError, guard
 from api.throttling.slow_hashes import QueueFullError
+from api.usage.collector import collector
 
 DEFAULT_METHOD = "client_secret_basic"  # of registered clients (RFC 7591 §2)
 MISSING = "Send the client id and the secret, as HTTP Basic or in the body, or an assertion."
@@ -45,7 +46,17 @@ def authenticate(request: HttpRequest, parameters: Mapping[str, Any], *, is_json
     if not used and not is_json:
         raise MissingProofError(MISSING)
     name = used[0] if used else "client_secret_post"  # its error names the missing parameter
-    return verify(METHODS[name].read(authorization, parameters), request, method=name)
+    proof = METHODS[name].read(authorization, parameters)
+    try:
+        login = verify(proof, request, method=name)
+    except BadCredentialsError as error:
+        collector.count_failure(error.client, proof.client_ids[0], error.reason)
+        raise
+    except TooManyFailuresError:
+        collector.count_throttled(proof.client_ids[0])
+        raise
+    collector.count_login(login)
+    return login
 
 
 def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "login") -> Login:
@@ -61,7 +72,7 @@ def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "log
         with guard(address, proof.client_ids, is_slow=proof.is_slow):
             login = proof.verify(address)
             if login.client.is_client and login.client.auth_method not in {"", method}:
-                raise BadCredentialsError("method not allowed for this client")
+                raise BadCredentialsError("method not allowed for this client", login.client)
     except BadCredentialsError as error:
         metrics.count_authentication(method, "failure")
         audit.record(f"{event}_failed", client=client_id, address=address, reason=error.reason)

@@ -20,11 +20,13 @@ from api.credentials import check, create_client
 from api.hashers import is_generated
 from api.models import (
     Client,
+    ClientUsage,
     Resource,
     ResourceGrant,
     RetiredSecret,
     RevokedToken,
     SigningKey,
+    UsageTotal,
 )
 from api.tests.support.responses import basic, bearer, is_good
 
@@ -255,26 +257,35 @@ def half_expired(credentials: dict[str, str]) -> None:
         RetiredSecret.objects.filter(client_id=client.pk).update(expires_at=expires_at)
         RevokedToken.objects.create(jti=client_id, expires_at=expires_at)
     keys.rotate(immediately=True)
+    for days in (89, 91):
+        hour = now - timedelta(days=days)
+        ClientUsage.objects.create(client=client, hour=hour, outcome="success", count=days)
+        UsageTotal.objects.create(hour=hour, outcome="success", count=days)
 
 
-def left() -> tuple[list[str], list[str], int]:
+def left() -> tuple[list[str], list[str], int, list[list[int]]]:
     retired = RetiredSecret.objects.order_by("pk").values_list("client__username", flat=True)
     revoked = RevokedToken.objects.order_by("-jti").values_list("jti", flat=True)
-    return list(retired), list(revoked), SigningKey.objects.count()
+    usage = [
+        list(model.objects.values_list("count", flat=True)) for model in (ClientUsage, UsageTotal)
+    ]
+    return list(retired), list(revoked), SigningKey.objects.count(), usage
 
 
 @pytest.mark.usefixtures("half_expired")
 def test_clearexpired_deletes_what_has_expired_and_nothing_else() -> None:
-    assert left() == (["old", "current"], ["old", "current"], 2)
+    assert left() == (["old", "current"], ["old", "current"], 2, [[89, 91]] * 2)
     counted = run("clearexpired", "--dry-run")
-    assert left() == (["old", "current"], ["old", "current"], 2)
+    assert left() == (["old", "current"], ["old", "current"], 2, [[89, 91]] * 2)
     deleted = run("clearexpired")
-    assert left() == (["current"], ["current"], 1)
+    assert left() == (["current"], ["current"], 1, [[89]] * 2)
     assert counted.splitlines() == [
         "1 expired retired secrets would be deleted",
         "1 expired revoked tokens would be deleted",
         "0 expired used assertions would be deleted",
         "1 expired signing keys would be deleted",
+        "1 expired hours of usage would be deleted",
+        "1 expired hours of all usage would be deleted",
     ]
     assert deleted == counted.replace("would be deleted", "deleted")
     assert run("clearexpired").startswith("0 expired retired secrets deleted\n")

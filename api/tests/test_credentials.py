@@ -15,7 +15,6 @@ from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test import RequestFactory
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -28,6 +27,7 @@ from api.hashers import GeneratedSecretHasher, generate_secret
 from api.models import Client, RetiredSecret
 from api.standing import look_up_for_login
 from api.tests.support.responses import is_good
+from api.usage.collector import collector
 
 pytestmark = pytest.mark.django_db
 
@@ -469,27 +469,11 @@ def test_version_names_one_secret(secret: str) -> None:
 # Last used
 
 
-def test_last_use_is_written_at_most_once_an_hour(http: APIClient, secret: str) -> None:
-    def writes() -> int:
-        with CaptureQueriesContext(connection) as context:
-            assert log_in(http, "generated", secret)
-        return sum(query["sql"].startswith("UPDATE") for query in context)
-
-    with time_machine.travel(timezone.now(), tick=False) as clock:
-        first = timezone.now()
-        assert writes() == 1
-        clock.shift(timedelta(minutes=59, seconds=59))
-        assert writes() == 0
-        assert Client.objects.get().last_login == first
-        clock.shift(1)
-        assert writes() == 1
-        assert Client.objects.get().last_login == first + timedelta(hours=1)
-
-
 def test_refused_login_is_no_use(http: APIClient, secret: str) -> None:
     assert log_in(http, "generated", "a guess") is None
     User.objects.update(is_active=False)
     assert log_in(http, "generated", secret) is None
+    assert collector.flush()
     assert Client.objects.get().last_login is None
 
 
