@@ -7,10 +7,8 @@ phones, need jQuery, and use inline styles, which our Content-Security-Policy fo
 import shlex
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import jwt
 from django.conf import settings
 from django.template import loader
 from django.utils.encoding import iri_to_uri
@@ -30,12 +28,6 @@ if TYPE_CHECKING:
 
 SIGN_IN_AGAIN = {"missing_token", "invalid_token"}
 NO_FORM = SIGN_IN_AGAIN | {"insufficient_scope"}
-KEEPS_CLIENT_ID = {"invalid_client", "invalid_scope", "invalid_target", "slow_down"}
-HEADER_MEANINGS = {
-    "alg": "Algorithm of the signature: that of the key in kid.",
-    "kid": "Key id: which key of the JWKS signed it.",
-    "typ": "Type: an access token as RFC 9068 defines it.",
-}
 
 
 class Page(BrowsableAPIRenderer):
@@ -100,14 +92,14 @@ class Page(BrowsableAPIRenderer):
             "lifetime": format_duration(tokens.LIFETIME),
         }
 
+    def origin(self) -> str:
+        """Return the origin that commands on the page name."""
+        return self.request.build_absolute_uri("/")[:-1]
+
     def _description(self) -> str:
         documented = handler(self.view, str(self.request.method))
         has_own = bool(documented and documented.__doc__)
         return split_docstring(documented if has_own else type(self.view))[0]
-
-    def origin(self) -> str:
-        """Return the origin that commands on the page name."""
-        return self.request.build_absolute_uri("/")[:-1]
 
     def session(self, data: Any) -> tokens.AccessToken | None:
         """Return the token in the browser's cookie. Delete the cookie if the token is bad."""
@@ -160,49 +152,6 @@ class RootPage(Page):
         others = [endpoint for endpoint in endpoints() if endpoint.name != "root"]
         more = {"endpoints": others, "is_local": settings.IS_LOCAL}
         return super().template_context(data) | more
-
-
-class SignInPage(Page):
-    """Shows the sign-in form, then the token with explanations."""
-
-    template = "api/sign_in.html"
-    success_template = "api/token.html"
-
-    def template_context(self, data: Any) -> dict[str, Any]:
-        context = super().template_context(data)
-        if context["error"].get("error") in KEEPS_CLIENT_ID:
-            context["client_id"] = self.request.data.get("client_id")  # never the secret
-        if text := _access_token(data):
-            token = tokens.read(text)
-            cookie = self.response.cookies.get(settings.ACCESS_TOKEN_COOKIE)
-            was_kept = self.success_method == "GET"
-            context |= {
-                "token": token,
-                "token_seconds_left": token["exp"] - time.time(),
-                "audience": shlex.quote(token["aud"]),
-                "is_kept": was_kept or bool(cookie and cookie.value),
-                "parts": _explain(text),
-            }
-        return context
-
-    def session(self, data: Any) -> tokens.AccessToken | None:
-        """Return the new token if it is for this service: only then the browser keeps it."""
-        text = _access_token(data)
-        token = tokens.read(text) if text else None
-        return token if token and token.is_for_this_service else super().session(data)
-
-
-class TokenPage(SignInPage):
-    """Shows the browser its token again."""
-
-    template = "api/no_token.html"
-    success_method = "GET"
-
-
-class SignOutPage(Page):
-    """Asks before it signs the browser out."""
-
-    template = "api/sign_out.html"
 
 
 class RegistrationPage(Page):
@@ -266,25 +215,3 @@ def format_duration(seconds: int) -> str:
     unit = next(unit for unit, size in sizes.items() if seconds % size == 0)
     count = seconds // sizes[unit]
     return f"{count} {unit}{'' if count == 1 else 's'}"
-
-
-def _access_token(data: Any) -> str | None:
-    return data.get("access_token") if isinstance(data, dict) else None
-
-
-def _explain(token: str) -> list[dict[str, Any]]:
-    """Return the header and the claims of a token, each name with its value and meaning."""
-    decoded = jwt.decode_complete(token, options={"verify_signature": False})
-    meanings = HEADER_MEANINGS | {name: claim.meaning for name, claim in tokens.CLAIMS.items()}
-    order = list(meanings)
-    parts = []
-    for title, part in (("Header", decoded["header"]), ("Claims", decoded["payload"])):
-        names = sorted(part, key=lambda name: order.index(name) if name in order else len(order))
-        rows = [_row(name, part[name], meanings.get(name, "")) for name in names]
-        parts.append({"title": title, "rows": rows})
-    return parts
-
-
-def _row(name: str, value: Any, meaning: str) -> dict[str, Any]:
-    moment = datetime.fromtimestamp(value, UTC) if name in tokens.REQUIRED_TIMES else None
-    return {"name": name, "value": value, "time": moment, "meaning": meaning}

@@ -8,7 +8,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 from django.db import DatabaseError, connection
 
+from api import health, keys
 from api.checks.address import is_this_machine
+from api.exceptions import UNAVAILABLE
 from api.throttling.counters import probe
 
 UNLESS = "Leave it only if nobody else is on that network, as in deploy/compose.yaml."
@@ -63,6 +65,26 @@ def check_shared_metrics(**_kwargs: Any) -> list[CheckMessage]:
             id="api.W004",
         )
     ]
+
+
+@register(Tags.database, deploy=True)
+def check_readiness(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+    """Ask what `/readyz` asks. Of a missing signing key, another check tells."""
+    try:
+        if databases:
+            health.check_readiness()
+    except keys.NoSigningKeyError:
+        pass
+    except (health.NotMigratedError, health.ReadOnlyDatabaseError, *UNAVAILABLE) as error:
+        reason = str(error).partition("\n")[0]
+        return [
+            Error(
+                f"The service would not be ready: {reason}",
+                hint="Start the database, correct DATABASE_URL, or run manage.py migrate.",
+                id="api.E010",
+            )
+        ]
+    return []
 
 
 @register(Tags.security, deploy=True)

@@ -50,10 +50,10 @@ def examples() -> dict[str, dict[str, Any]]:
         "use": "sig",
         "alg": "ES256",
     }
-    key = SigningKey(kid=jwk["kid"], algorithm=jwk["alg"], signs_from=client.date_joined)
     called_by = {"client_id": "reporting", "client_secret": secret}
     if settings.IS_LOCAL:  # where `manage.py demo` makes this client
         called_by = {"client_id": "foo", "client_secret": "bar"}
+    key = SigningKey(kid=jwk["kid"], algorithm=jwk["alg"], signs_from=client.date_joined)
     return {
         "Login": {"grant_type": "client_credentials", **called_by},
         "OwnToken": {"token": ACCESS_TOKEN, **called_by},

@@ -10,9 +10,10 @@ import pytest
 from django.conf import settings as configured
 from django.contrib.auth.models import User
 from django.core.checks import Tags, run_checks
+from django.db import InterfaceError, OperationalError
 from pytest_django import Settings
 
-from api import keys
+from api import health, keys
 from api.checks.credentials import check_stored_hashes
 from api.credentials import create_client
 from api.hashers import ChosenSecretHasher
@@ -146,6 +147,24 @@ def test_https_without_a_trusted_proxy(
     public.SECURE_SSL_REDIRECT, public.TRUSTED_PROXIES = is_https, proxies
     assert ids(deploy=True) == expected
     assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OperationalError("no route\nto it"), InterfaceError("closed"), health.NotMigratedError("…")],
+    ids=["down", "closed", "not-migrated"],
+)
+def test_database_that_makes_the_service_not_ready(
+    public: Settings, db: None, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    assert ids(["default"], deploy=True) == []
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(health, "_check_migrations", fail)
+    assert ids(["default"], deploy=True) == ["api.E010"]
+    assert ids(["default"]) == ids(deploy=True) == []
 
 
 def test_service_for_this_machine_only(public: Settings) -> None:

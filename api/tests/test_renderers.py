@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.test import Client as Browser
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import keys, tokens
@@ -387,6 +388,22 @@ def test_token_is_shown_again_to_the_person_who_signed_in(
         assert response["Cache-Control"] == "no-store"
         assert "access_token" not in response.cookies
     assert 'href="/token"' in browser.get("/public").content.decode()
+
+
+def test_token_that_expires_while_it_is_shown_breaks_no_page(
+    browser: Browser, credentials: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(browser, credentials)
+    verify = tokens.verify
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+
+        def verify_just_in_time(text: str) -> tokens.AccessToken:
+            token = verify(text)
+            clock.shift(tokens.LIFETIME)
+            return token
+
+        monkeypatch.setattr(tokens, "verify", verify_just_in_time)
+        assert browser.get("/token", headers=NAVIGATION).status_code == 200
 
 
 @pytest.mark.parametrize(

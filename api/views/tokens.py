@@ -1,6 +1,5 @@
 """Issue, introspect and revoke tokens; sign a browser out."""
 
-from django.conf import settings
 from django.http import HttpResponseBase, HttpResponseRedirect
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
@@ -27,14 +26,8 @@ from api.exceptions import (
 )
 from api.openapi.operations import Describe
 from api.parsers import is_json
-from api.renderers import (
-    SignInPage,
-    SignOutPage,
-    TokenPage,
-    TokenRequestPage,
-    is_page,
-    local_path,
-)
+from api.renderers import TokenRequestPage, is_page, local_path
+from api.sign_in_pages import SignInPage, SignOutPage, TokenPage
 from api.views.base import ClientView, FixedHeadersView, FormView
 
 ONLY_FOR_BROWSERS = "Only a signed-in browser can open this page, by a link of this service."
@@ -111,7 +104,8 @@ class TokenView(FixedHeadersView):
     def get(self, request: Request) -> Response:
         if not (is_page(request) and may_show_token(request._request)):
             raise AccessDenied(ONLY_FOR_BROWSERS)
-        return Response({"access_token": request.COOKIES[settings.ACCESS_TOKEN_COOKIE]})
+        token: tokens.AccessToken = request.auth  # type: ignore[assignment]
+        return Response({"access_token": token.token})
 
 
 class LogoutView(FormView):
