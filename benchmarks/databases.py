@@ -25,6 +25,12 @@ class Database:
         with closing(self.connect()) as connection:
             return [column[0] for column in connection.execute(sql).description or ()]
 
+    def run_script(self, sql: str) -> None:
+        """Execute statements, separated by semicolons, in one transaction."""
+        with closing(self.connect()) as connection:
+            run = connection.executescript if self.engine == "SQLite" else connection.execute
+            run(f"BEGIN; {sql}; COMMIT")
+
     def clone(
         self, table: str, key: str, template: str, name: str, count: int, **values: str
     ) -> None:

@@ -1,6 +1,6 @@
 """Compare the service with what people would otherwise use, on one core.
 
-    sudo apt-get install wrk
+    sudo apt-get install wrk  # and npm and glewlwyd, to measure those peers too
     pip install -r benchmarks/requirements.txt
     python benchmarks/run.py
 
@@ -14,6 +14,7 @@ within seconds that everything still works, whatever the times are.
 """
 
 import argparse
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from statistics import median
 
 import chart
 from databases import ENGINES, POSTGRES, scratch
+from frameworks import Bare, FastAPI, Floor, Stock, Toolkit
 from harness import (
     CONNECTIONS,
     GRANIAN,
@@ -35,8 +37,12 @@ from harness import (
     processors,
 )
 from report import Verdict, conditions, markdown, save, verdict_table
-from systems import SYSTEMS, FastAPI, Floor, OIDCProvider, Ours, Stock, System, Toolkit
+from systems import Ours, System
+from token_servers import Glewlwyd, OIDCProvider
 
+SYSTEMS: tuple[type[System], ...] = (
+    *(Ours, OIDCProvider, Glewlwyd, Stock, Toolkit, FastAPI, Floor, Bare),
+)
 WARM_UP = 1  # seconds of each run before a measurement
 MOST_WARM_UPS = 12
 STILL = 1.03  # times as fast as the run before
@@ -170,6 +176,17 @@ def compare(
     ]
 
 
+def installed(kinds: Iterable[type[System]]) -> list[type[System]]:
+    """Leave out, and say so, whatever needs a command that is not installed."""
+    found = []
+    for kind in kinds:
+        if kind.needs and not shutil.which(kind.needs):
+            print(f"{kind.name} is left out: {kind.needs} is not installed", flush=True)
+        else:
+            found.append(kind)
+    return found
+
+
 def summary(engine: str, system: str, endpoint: str, rounds: Sequence[Visit]) -> Figure:
     loads = [each.loads[endpoint] for each in rounds]
     return Figure(
@@ -226,7 +243,7 @@ def main() -> None:
     end_in_order()
     if options.quick:
         options.rounds = options.seconds = 1
-    kinds = [by_name[name] for name in options.only] if options.only else SYSTEMS
+    kinds = installed(by_name[name] for name in options.only or by_name)
 
     engines = ENGINES[:1] if options.quick else ENGINES
     figures = [figure for engine in engines for figure in compare(engine, kinds, options)]

@@ -4,11 +4,9 @@ import json
 import os
 import random
 import sys
-from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from urllib.parse import quote_plus, urlencode
 
 from client_keys import Signer
 from databases import ENGINES, Database
@@ -47,6 +45,7 @@ class System:
     """A service on a database of its own. `prepare` fills it, `serving` runs the server on it."""
 
     name: str
+    needs = ""  # a command that must be installed, where the environment is not enough
     directory = PEERS
     settings = ""
     application: Sequence[str] = DJANGO
@@ -200,184 +199,3 @@ class Ours(System):
             "login, generated secret": of_default["login"],
             "login, chosen secret": self.logins("chosen"),
         }
-
-
-class Stock(System):
-    """Django REST Framework and SimpleJWT, each with its defaults."""
-
-    name = "DRF + SimpleJWT"
-    settings = "stock.settings"
-    secrets = {"client": SECRET}
-    wrong = {"client": SECRET.upper()}
-    refuses_inactive = "login"
-    token_key = "access"
-
-    def prepare(self, clients: int) -> None:
-        self.python("-m", "django", "migrate", "--verbosity", "0")
-        make = "from django.contrib.auth.models import User;"
-        make += f'User.objects.create_user("client", password="{SECRET}")'
-        self.python("-m", "django", "shell", "-c", make)
-        self.clients = clients
-        self.database.clone("auth_user", "username", "client", "client", clients)
-        self.database.clone("auth_user", "username", "client", "inactive", 1, is_active="FALSE")
-
-    def login(self, client: str, secret: str) -> Request:
-        return Request.post_json("/api/token/", {"username": client, "password": secret})
-
-
-class Toolkit(System):
-    """django-oauth-toolkit's client credentials, with its defaults.
-
-    An application of it has no switch, so there is no inactive one to refuse.
-    """
-
-    name = "django-oauth-toolkit"
-    settings = "toolkit.settings"
-    secrets = {"client": SECRET}
-    wrong = {"client": SECRET.upper()}
-
-    def prepare(self, clients: int) -> None:
-        self.python("-m", "django", "migrate", "--verbosity", "0")
-        self.python(
-            *("-m", "django", "createapplication", "confidential", "client-credentials"),
-            *("--client-id", "client", "--client-secret", SECRET),
-        )
-        self.clients = clients
-        self.database.clone("oauth2_provider_application", "client_id", "client", "client", clients)
-
-    def login(self, client: str, secret: str) -> Request:
-        credentials = b64encode(f"{client}:{secret}".encode()).decode()
-        return Request(
-            "POST",
-            "/o/token/",
-            {
-                "Authorization": f"Basic {credentials}",
-                "Content-Type": "application/x-www-form-urlencoded",
-            },
-            b"grant_type=client_credentials",
-        )
-
-
-class FastAPI(System):
-    """FastAPI's security tutorial, on the server that its own command line starts."""
-
-    name = "FastAPI tutorial"
-    secrets = {"client": SECRET}
-    wrong = {"client": SECRET.upper()}
-    refuses_inactive = "private"
-
-    def command(self, port: int, workers: int) -> list[str]:
-        return [
-            *(self.interpreter, "-m", "uvicorn", "fastapi_tutorial:app", "--no-access-log"),
-            *("--workers", str(workers), "--port", str(port)),
-        ]
-
-    def prepare(self, clients: int) -> None:
-        self.python("-m", "fastapi_tutorial", "client", SECRET)
-        self.clients = clients
-        self.database.clone('"user"', "username", "client", "client", clients)
-        self.database.clone('"user"', "username", "client", "inactive", 1, disabled="TRUE")
-
-    def login(self, client: str, secret: str) -> Request:
-        body = urlencode({"grant_type": "password", "username": client, "password": secret})
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return Request("POST", "/token", headers, body.encode())
-
-
-class Floor(System):
-    """What Django REST Framework itself costs: a constant, and nothing else."""
-
-    name = "floor: a DRF view"
-    settings = "floor.settings"
-
-    def prepare(self, clients: int) -> None:
-        pass
-
-    def check(self, server: Server) -> None:
-        self.expect(server, Request("GET", "/public"), 200)
-
-    def loads(self, server: Server) -> dict[str, list[Request]]:
-        return {"public": [Request("GET", "/public")]}
-
-
-class Bare(Floor):
-    """What the server itself costs."""
-
-    name = "bare WSGI callable"
-    settings = ""
-    application = ("bare:application",)
-
-
-class OIDCProvider(System):
-    """npm's oidc-provider, with its clients in PostgreSQL. It has no database engine of its own."""
-
-    name = "oidc-provider"
-    directory = PEERS / "oidc_provider"
-    secrets = {"client": SECRET}
-    wrong = {"client": SECRET.upper()}
-    engines = ("PostgreSQL",)
-
-    def command(self, port: int, workers: int) -> list[str]:
-        assert workers == 1
-        return ["node", "server.js", str(port)]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return super().environment | {"NODE_ENV": "production"}
-
-    def prepare(self, clients: int) -> None:
-        run(["npm", "ci", "--no-audit", "--no-fund"], self.directory, self.environment)
-        self.signer = Signer()
-        payload = {
-            "client_secret": SECRET,
-            "grant_types": ["client_credentials"],
-            "redirect_uris": [],
-            "response_types": [],
-            "id_token_signed_response_alg": "ES256",
-            "scope": "read",
-        }
-        signed = {
-            **{name: payload[name] for name in payload if name != "client_secret"},
-            "token_endpoint_auth_method": "private_key_jwt",
-            "jwks": {"keys": [self.signer.jwk | {"kid": self.signer.kid}]},
-        }
-        self.clients = clients
-        self.database.execute("CREATE TABLE client (client_id text PRIMARY KEY, payload jsonb)")
-        self.database.execute("""
-            CREATE TABLE kept (
-                model text, id text, payload jsonb, expires_at timestamptz, PRIMARY KEY (model, id)
-            )
-        """)
-        for name, values in {"client": payload, "keyed": signed}.items():
-            insert = f"INSERT INTO client VALUES ('{name}', '{json.dumps(values)}')"  # noqa: S608
-            self.database.execute(insert)
-            self.database.clone("client", "client_id", name, name, clients)
-
-    def login(self, client: str, secret: str) -> Request:
-        body = urlencode({"grant_type": "client_credentials"})
-        credentials = b64encode(f"{client}:{quote_plus(secret)}".encode()).decode()
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        headers["Authorization"] = f"Basic {credentials}"
-        return Request("POST", "/token", headers, body.encode())
-
-    def key_logins(self, server: Server, count: int) -> list[Request]:
-        assert self.signer
-        issuer = f"http://127.0.0.1:{server.port}"
-        return self.signer.logins("/token", names("keyed", self.clients, 1000), issuer, count)
-
-    def loads(self, server: Server) -> dict[str, list[Request]]:
-        return {"login": self.logins("client")}
-
-    def check(self, server: Server) -> None:
-        name = self.names("client")[0]
-        token = self.token(server.call(self.login(name, SECRET)))
-        header, claims = (
-            json.loads(urlsafe_b64decode(part + "==")) for part in token.split(".")[:2]
-        )
-        assert (header["alg"], claims["client_id"]) == ("ES256", name)
-        assert claims["exp"] - claims["iat"] == LIFETIME
-        for refused in (self.login(name, self.wrong["client"]), self.login("no-such", SECRET)):
-            assert server.call(refused).status == 401, self.name
-
-
-SYSTEMS: tuple[type[System], ...] = (*(Ours, OIDCProvider, Stock, Toolkit, FastAPI, Floor, Bare),)
