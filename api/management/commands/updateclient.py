@@ -48,10 +48,9 @@ class Command(BaseCommand):
             with transaction.atomic():
                 client = find_client(options["client_id"], lock=True)
                 update(client, _changes(client, options), actor=actor())
-                changed = find_client(options["client_id"])
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
-        print_json(self.stdout, client_records.describe(changed))
+        print_json(self.stdout, client_records.describe(find_client(client.username)))
 
 
 def _changes(client: Client, options: Mapping[str, Any]) -> Changes:
