@@ -94,8 +94,8 @@ def watched_page(browser: Browser, **options: Any) -> Iterator[Page]:
 def call_private_from_docs(page: Page) -> Locator:
     """On `/docs`, log in as foo and call `/private`. Return what shows the response."""
     page.get_by_role("button", name="Authorize").first.click()
-    page.get_by_label("client_id").fill("foo")
-    page.get_by_label("client_secret").fill("bar")
+    page.get_by_role("textbox", name="client_id:").fill("foo")
+    page.get_by_role("textbox", name="client_secret:").fill("bar")
     page.get_by_role("button", name="Apply given OAuth2 credentials").click()
     page.get_by_role("button", name="Remove authorization").wait_for()
     page.get_by_role("button", name="Close").last.click()
