@@ -1,5 +1,6 @@
 """Find clients among a million, on both databases. Each search has an index."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -16,7 +17,13 @@ from api.models import Client, ClientKey, ClientProfile, Resource, ResourceGrant
 
 MAX_FOUND = 1000  # clients that a search selects; a condition that selects no more is narrow
 BATCH = 1000
+MAX_NAME = 150  # characters
 _BYTE_ORDER = {"postgresql": "C", "sqlite": "BINARY"}
+_HAS_WORDS = {
+    "postgresql": "to_tsvector('simple', regexp_replace(auth_user.first_name, '[^[:alnum:]]+', "
+    "' ', 'g')) @@ to_tsquery('simple', %s)",
+    "sqlite": "api_client_words.rowid = auth_user.id AND api_client_words MATCH %s",
+}
 
 
 def find_clients(
@@ -102,24 +109,42 @@ def _select(queryset: QuerySet[Client], found: Iterable[QuerySet[Any]]) -> Query
     return queryset.filter(pk__in=pks)
 
 
-def search(queryset: QuerySet[Client], start: str) -> QuerySet[Client]:
-    """Select the clients whose id or name starts with a text. Names match in any case.
+def search(queryset: QuerySet[Client], text: str) -> QuerySet[Client]:
+    """Select the clients whose id or name starts with a text, or whose name has all of its words.
 
-    Each is a range of an index in byte order. SQLite's LIKE cannot use an index, and PostgreSQL's
-    LIKE cannot use one in the order of a language.
+    A word is found by its beginning. Names match in any case.
     """
-    if not start:
+    if not text:
         return queryset
-    end = start + chr(sys.maxunicode)
-    matches: set[int] = set()
-    for text, lower, upper in (
-        (F("username"), Value(start), Value(end)),
-        (Upper("first_name"), Upper(Value(start)), Upper(Value(end))),
+    matches = set(_ids(_with_words(queryset, text)))
+    # Each start is a range of an index in byte order. SQLite's LIKE cannot use an index, and
+    # PostgreSQL's cannot use one in the order of a language.
+    end = text + chr(sys.maxunicode)
+    for column, lower, upper in (
+        (F("username"), Value(text), Value(end)),
+        (Upper("first_name"), Upper(Value(text)), Upper(Value(end))),
     ):
-        keyed = queryset.alias(key=Collate(text, _BYTE_ORDER[connection.vendor]))
-        found = keyed.filter(key__gte=lower, key__lt=upper).order_by("key")
-        matches.update(found.values_list("pk", flat=True)[:MAX_FOUND])
+        keyed = queryset.alias(key=Collate(column, _BYTE_ORDER[connection.vendor]))
+        matches.update(_ids(keyed.filter(key__gte=lower, key__lt=upper).order_by("key")))
     return queryset.filter(pk__in=matches)
+
+
+def _with_words(queryset: QuerySet[Client], text: str) -> QuerySet[Client]:
+    words = re.findall(r"[^\W_]+", text)
+    # A single letter would match too many: PostgreSQL reads all of them in the index.
+    if max(map(len, words), default=0) < 2 or len(text) > MAX_NAME:
+        return queryset.none()
+    if connection.vendor == "postgresql":
+        query, tables = " & ".join(f"{word}:*" for word in words), []
+    else:
+        query, tables = " ".join(f'"{word}"*' for word in words), ["api_client_words"]
+    where = [_HAS_WORDS[connection.vendor]]
+    # Not a subquery: SQLite would read all that match, where this stops at the limit.
+    return queryset.extra(tables=tables, where=where, params=[query]).order_by()  # noqa: S610
+
+
+def _ids(queryset: QuerySet[Client]) -> QuerySet[Client, int]:
+    return queryset.values_list("pk", flat=True)[:MAX_FOUND]
 
 
 def in_batches(clients: QuerySet[Client]) -> Iterator[Client]:

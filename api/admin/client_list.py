@@ -50,7 +50,8 @@ class ScopeFilter(SimpleListFilter):
         if self.value() is None:
             return queryset
         chosen = [scope.pk for scope in Scope.objects.all() if scope.name == self.value()]
-        return with_scope(queryset, *chosen)
+        members = User.groups.through.objects.filter(group__in=chosen)
+        return queryset.filter(pk__in=members.values("user_id"))
 
 
 class ResourceFilter(SimpleListFilter):
@@ -63,7 +64,8 @@ class ResourceFilter(SimpleListFilter):
         if self.value() is None:
             return queryset
         chosen = [pk for pk, _ in self.lookup_choices if str(pk) == self.value()]
-        return with_resource(queryset, *chosen)
+        granted = ResourceGrant.objects.filter(resource__in=chosen)
+        return queryset.filter(pk__in=granted.values("client_id"))
 
 
 class LastUsedFilter(SimpleListFilter):
@@ -118,33 +120,36 @@ def ordering(parameters: Mapping[str, str]) -> tuple[str, ...]:
     return ("-last_login", "-pk") if LastUsedFilter.parameter_name in parameters else ("-pk",)
 
 
-def with_scope(clients: QuerySet[Client], *scopes: int) -> QuerySet[Client]:
-    members = User.groups.through.objects.filter(group__in=scopes)
-    return clients.filter(pk__in=members.values("user_id"))
+def members(scope: Scope) -> QuerySet[Any, tuple[int, str]]:
+    """Return key and id of the clients with a scope, newest first, as an index has them."""
+    rows = User.groups.through.objects.filter(group=scope.pk)
+    clients = rows.filter(user__is_staff=False, user__is_superuser=False)
+    return clients.order_by("-user_id").values_list("user_id", "user__username")
 
 
-def with_resource(clients: QuerySet[Client], *resources: int | str) -> QuerySet[Client]:
-    granted = ResourceGrant.objects.filter(resource__in=resources)
-    return clients.filter(pk__in=granted.values("client_id"))
+def grantees(resource: Resource) -> QuerySet[Any, tuple[int, str]]:
+    """Return key and id of the clients that may call an API, newest first."""
+    rows = ResourceGrant.objects.filter(resource=resource)
+    return rows.order_by("-client_id").values_list("client_id", "client__username")
 
 
-def count(clients: QuerySet[Client]) -> str:
-    """Return "1 client", or "1000 or more clients": a full count of many is slow."""
-    number = clients.order_by()[:MAX_LISTED].count()
+def count(clients: QuerySet[Any, Any]) -> str:
+    """Return "1 client", or "1,000 or more clients": a full count of many is slow."""
+    number = clients[:MAX_LISTED].count()
     if number == MAX_LISTED:
         return f"{number:,} or more clients"
     return f"{number} client{'' if number == 1 else 's'}"
 
 
-def links(clients: QuerySet[Client], **query: Any) -> SafeString:
+def links(clients: QuerySet[Any, tuple[int, str]], **query: Any) -> SafeString:
     """Return links to the newest of some clients, and to the list of all, which `query` filters."""
-    newest = list(clients.order_by("-pk")[: MAX_NAMED + 1])
+    newest = list(clients[: MAX_NAMED + 1])
     named = format_html_join(
         ", ",
         '<a href="{}">{}</a>',
         (
-            (reverse("admin:api_client_change", args=[client.pk]), client.username)
-            for client in newest[:MAX_NAMED]
+            (reverse("admin:api_client_change", args=[pk]), client_id)
+            for pk, client_id in newest[:MAX_NAMED]
         ),
     )
     if len(newest) <= MAX_NAMED:

@@ -40,7 +40,8 @@ class ClientAdmin(BulkAdmin):
     )
     search_fields = ("username", "first_name")
     search_help_text = (
-        f"The beginning of a client id or a name; at most {client_list.MAX_LISTED:,} are listed."
+        "The beginning of a client id, or of words in a name; "
+        f"at most {client_list.MAX_LISTED:,} are listed."
     )
     sortable_by = ("client_id", "created")
     show_full_result_count = False

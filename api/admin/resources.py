@@ -6,7 +6,6 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -17,7 +16,7 @@ from api.admin import client_list, connection
 from api.admin.deletion import ExplainedDeletion
 from api.admin.forms import ResourceForm, offer_new_scope
 from api.admin.people import AuditedAdmin
-from api.models import Client, Resource
+from api.models import Resource
 
 
 @admin.register(Resource)
@@ -37,7 +36,7 @@ class ResourceAdmin(ExplainedDeletion, AuditedAdmin):
 
     @admin.display(description="clients")
     def granted_clients(self, resource: Resource) -> SafeString:
-        return client_list.links(_clients(resource), api=resource.pk)
+        return client_list.links(client_list.grantees(resource), api=resource.pk)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return False  # the list has no filter
@@ -58,7 +57,7 @@ class ResourceAdmin(ExplainedDeletion, AuditedAdmin):
     def consequences(self, request: HttpRequest, resource: Resource) -> Iterator[str]:
         yield format_html(
             "{} may call it: {}. Their tokens for it end at once.",
-            client_list.count(_clients(resource)),
+            client_list.count(client_list.grantees(resource)),
             self.granted_clients(resource),
         )
         if resource.server:
@@ -90,7 +89,3 @@ class ResourceAdmin(ExplainedDeletion, AuditedAdmin):
             **connection.instructions(resource),
         }
         return TemplateResponse(request, "admin/api/resource/connect.html", context)
-
-
-def _clients(resource: Resource) -> QuerySet[Client]:
-    return client_list.with_resource(Client.objects.all(), resource.pk)

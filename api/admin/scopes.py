@@ -5,7 +5,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -13,7 +12,7 @@ from django.utils.safestring import SafeString
 from api.admin import client_list
 from api.admin.deletion import ExplainedDeletion
 from api.admin.people import AuditedAdmin
-from api.models import Client, Resource, Scope
+from api.models import Resource, Scope
 from api.scopes import NOT_A_SCOPE
 
 RENAMING = (
@@ -59,11 +58,13 @@ class ScopeAdmin(ExplainedDeletion, AuditedAdmin):
     @admin.display(description="clients")
     def how_many(self, scope: Scope) -> SafeString:
         url = client_list.list_url(scope=scope.name)
-        return format_html('<a href="{}">{}</a>', url, client_list.count(_clients(scope)))
+        return format_html(
+            '<a href="{}">{}</a>', url, client_list.count(client_list.members(scope))
+        )
 
     @admin.display(description="clients")
     def clients(self, scope: Scope) -> SafeString:
-        return client_list.links(_clients(scope), scope=scope.name)
+        return client_list.links(client_list.members(scope), scope=scope.name)
 
     @admin.display(description="APIs that understand it")
     def apis(self, scope: Scope) -> str:
@@ -74,7 +75,7 @@ class ScopeAdmin(ExplainedDeletion, AuditedAdmin):
     def consequences(self, request: HttpRequest, scope: Scope) -> Iterator[str]:
         yield format_html(
             "{} with it: {}. All of their tokens end at once.",
-            client_list.count(_clients(scope)),
+            client_list.count(client_list.members(scope)),
             self.clients(scope),
         )
         for api in Resource.objects.filter(scopes=scope).prefetch_related("scopes"):
@@ -84,7 +85,3 @@ class ScopeAdmin(ExplainedDeletion, AuditedAdmin):
                 yield f"{api} understands no other scope, so it will understand all."
         if scope.permissions.exists():
             yield "It is a group of staff too, who lose its permissions."
-
-
-def _clients(scope: Scope) -> QuerySet[Client]:
-    return client_list.with_scope(Client.objects.all(), scope.pk)

@@ -174,17 +174,35 @@ def test_list_ends_at_its_bound_and_says_so(
         pytest.param("Night", ["job-1"], id="name"),
         pytest.param("nIGHT j", ["job-1"], id="name in any case"),
         pytest.param("ob-1", [], id="not within an id"),
-        pytest.param("job", ["job-1", "job-10"], id="not within a name"),
+        pytest.param("job", ["job-1", "job-10", "umlaut"], id="word within a name"),
+        pytest.param("NI jo", ["job-1"], id="beginnings of words"),
+        pytest.param("job night", ["job-1"], id="words in any order"),
+        pytest.param("shift", ["umlaut"], id="word beside a hyphen"),
+        pytest.param("night shift", [], id="all of the words"),
+        pytest.param("ight", [], id="not within a word"),
+        pytest.param("d", [], id="word by one letter"),
+        pytest.param("42", ["umlaut"], id="number"),
+        pytest.param("äther", ["umlaut"], id="any case beyond ASCII"),
+        pytest.param("ather", [], id="no other letter"),
+        pytest.param("night) OR NOT (job", [], id="no operator"),
+        pytest.param("night | shift", [], id="no operator of PostgreSQL"),
+        pytest.param('"', [], id="no words"),
+        pytest.param("x" * 3000, [], id="long word"),
+        pytest.param("night " * 500, [], id="many words"),
         pytest.param("%", [], id="no wildcard"),
         pytest.param("j_b", [], id="no single wildcard"),
         pytest.param("Ä", ["umlaut"], id="beyond ASCII"),
         pytest.param("  job-10 ", ["job-10"], id="pasted with spaces"),
     ],
 )
-def test_search_finds_the_beginning_of_an_id_or_a_name(
+def test_search_finds_the_beginning_of_an_id_or_of_words_in_a_name(
     admin: Browser, query: str, found: list[str]
 ) -> None:
-    for client_id, name in (("job-1", "Night job"), ("job-10", ""), ("umlaut", "Äther")):
+    for client_id, name in (
+        ("job-1", "Night job"),
+        ("job-10", ""),
+        ("umlaut", "Äther job_42 of day-shift"),
+    ):
         create_client(client_id, name=name)
     response = admin.get(LIST, {"q": query})
     assert sorted(client.username for client in response.context["cl"].result_list) == found

@@ -8,10 +8,10 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from api import client_search
-from api.client_search import find_clients
+from api.client_search import find_clients, search
 from api.clients import restrict
 from api.credentials import create_client
-from api.models import ClientProfile
+from api.models import Client, ClientProfile
 from api.resources import create_resource, set_grants
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +59,29 @@ def test_each_condition_narrows_the_selection(
 ) -> None:
     monkeypatch.setattr(client_search, "MAX_FOUND", most)
     assert {client.username for client in find_clients(**conditions)} == found
+
+
+def found(text: str) -> list[str]:
+    return sorted(search(Client.objects.all(), text).values_list("username", flat=True))
+
+
+def test_words_follow_the_name_however_it_is_written() -> None:
+    User.objects.bulk_create(User(username=f"bulk-{n}", first_name="Blue heron") for n in (1, 2))
+    assert found("heron") == ["bulk-1", "bulk-2"]
+    User.objects.filter(username="bulk-1").update(first_name="Red kite")
+    assert (found("heron"), found("kite")) == (["bulk-2"], ["bulk-1"])
+    one = Client.objects.get(username="bulk-2")
+    one.first_name = "White stork"
+    one.save()
+    assert (found("heron"), found("stork")) == ([], ["bulk-2"])
+    User.objects.filter(username__startswith="bulk").delete()
+    assert (found("kite"), found("stork")) == ([], [])
+
+
+def test_search_keeps_to_the_selection() -> None:
+    create_client("other", name="Plain too", scopes=["read"])
+    selected = search(find_clients(scope="read"), "plain")
+    assert [client.username for client in selected] == ["other"]
 
 
 def test_no_condition_selects_all_clients_but_staff() -> None:

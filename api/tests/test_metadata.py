@@ -163,7 +163,7 @@ def test_registration_endpoint_registers(
 
 
 def test_root_leads_everywhere(http: APIClient, db: None) -> None:
-    operator, secret = create_client(scopes=["clients:read", "metrics"])
+    operator, secret = create_client(scopes=["clients:read", "keys:write", "metrics"])
     credentials = {"client_id": operator.username, "client_secret": secret}
     answer = http.post("/login", credentials, format="json").json()
     headers = bearer(answer["access_token"])

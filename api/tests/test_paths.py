@@ -139,9 +139,9 @@ def test_staff_sign_in_and_read_messages(site: Server, browser: Session) -> None
     assert page.url == f"{site.url}/admin/login/?next={site.path}/admin/"
     index = submit(browser, page, STAFF | {"next": f"{site.path}/admin/"})
     assert (index.status_code, index.url) == (200, f"{site.url}/admin/")
-    adding = browser.get(f"{site.url}/admin/auth/group/add/")
+    adding = browser.get(f"{site.url}/admin/api/scope/add/")
     groups = submit(browser, adding, {"name": secrets.token_hex(8)})
-    assert groups.url == f"{site.url}/admin/auth/group/"
+    assert groups.url == f"{site.url}/admin/api/scope/"
     assert "was added successfully" in groups.text
     answers = [*page.history, page, *index.history, index, *groups.history, groups]
     assert {(cookie.name, cookie.path) for answer in answers for cookie in answer.cookies} == {
