@@ -53,8 +53,7 @@ class Batch:
     def use(self, use: Use, minute: int, address: str) -> bool:
         if use not in self.uses and len(self.uses) >= MAX_CLIENTS:
             return False
-        if minute >= self.uses.get(use, (0, ""))[0]:
-            self.uses[use] = minute, address
+        self.uses[use] = minute, address
         return True
 
     def add(self, other: "Batch") -> bool:
