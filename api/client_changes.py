@@ -6,7 +6,7 @@ Each writes an audit line. `actor` has the fields that say who did it, such as `
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -45,13 +45,14 @@ def create(
 ) -> tuple[Client, str]:
     """Create a client and return it with its secret. With keys, it has no secret.
 
-    Raises `UnusableKeyError`.
+    Raises `UnusableKeyError`, `ValidationError`.
     """
     with transaction.atomic():
         client, secret = create_client(
             name=given.name or "",
             scopes=given.scopes or (),
             secret=NO_SECRET if keys else None,
+            secret_expires_at=secret_expires_at,
         )
         if given.resources:
             resources.set_grants(client, given.resources)
@@ -74,8 +75,8 @@ def update(client: Client, changes: Changes, *, actor: Actor) -> None:
             event = "client_activated" if changes.active else "client_deactivated"
             audit.record(event, client=client.username, **actor)
         if changes.name is not None and changes.name != client.first_name:
-            client.first_name = changes.name
-            client.clean_fields()
+            name = Client._meta.get_field("first_name")
+            client.first_name = name.clean(changes.name, client)
             client.save(update_fields=["first_name"])
         if changes.scopes is not None:
             others = [group for group in client.groups.all() if not is_scope(group.name)]
@@ -102,6 +103,16 @@ def _scopes(client: Client) -> set[str]:
 
 def _identifiers(client: Client) -> set[str]:
     return set(client.resources.values_list("identifier", flat=True))
+
+
+def rotate_secret(
+    client: Client, *, grace: timedelta, expires_at: datetime | None = None, actor: Actor
+) -> str:
+    """Give a client a new secret, as `clients.rotate_secret` does, and return it."""
+    with transaction.atomic():
+        secret = clients.rotate_secret(client, grace=grace, expires_at=expires_at)
+        audit.record("secret_rotated", client=client.username, **actor)
+    return secret
 
 
 def delete(client: Client, *, actor: Actor) -> None:

@@ -8,20 +8,22 @@ from django.db import DataError
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from api.models import Client, ClientKey, ClientProfile, RetiredSecret, WorkloadIdentity
+from api.models import Client, ClientKey, ClientProfile, Resource, RetiredSecret, WorkloadIdentity
 from api.scopes import is_scope
+from api.usage import figures
 
 SECRET, PREVIOUS_SECRET, KEY, IDENTITY = "secret", "previous_secret", "key", "identity"
 
 
 def find(client_id: str, *, lock: bool = False) -> Client:
-    """Return a client, whose row is locked until the transaction ends if `lock`.
+    """Return a client. If `lock`, its row is locked first, until the transaction ends.
 
     Staff are no clients. Raises `Client.DoesNotExist`.
     """
-    clients = Client.objects.select_for_update() if lock else Client.objects.all()
     try:
-        return clients.get(username=client_id)
+        if lock:
+            Client.objects.select_for_update().get(username=client_id)
+        return with_details(Client.objects.all()).get(username=client_id)
     except (DataError, ValueError):  # no database holds this text: NUL, surrogates
         raise Client.DoesNotExist from None
 
@@ -34,7 +36,7 @@ def with_details(clients: QuerySet[Client]) -> QuerySet[Client]:
 def describe(client: Client) -> dict[str, Any]:
     """Return what the API and `showclient` say of a client."""
     profile = _profile(client)
-    grants = list(client.resource_grants.all())
+    grants = client.resource_grants.all()
     default = next((grant.resource.identifier for grant in grants if grant.is_default), None)
     expires_at = profile.secret_expires_at
     expires = int(expires_at.timestamp()) if expires_at else 0  # as in RFC 7591 §3.2.1
@@ -43,7 +45,7 @@ def describe(client: Client) -> dict[str, Any]:
         "client_name": client.first_name,
         "active": client.is_active,
         "scope": " ".join(sorted(scopes(client))),
-        "resources": sorted(grant.resource.identifier for grant in grants),
+        "resources": sorted(resource.identifier for resource in resources(client)),
         "default_resource": default,
         "token_endpoint_auth_method": profile.auth_method,
         "client_id_issued_at": int(client.date_joined.timestamp()),
@@ -55,6 +57,16 @@ def describe(client: Client) -> dict[str, Any]:
 def scopes(client: Client) -> set[str]:
     """Return the client's groups whose names can be scopes."""
     return {group.name for group in client.groups.all() if is_scope(group.name)}
+
+
+def resources(client: Client) -> set[Resource]:
+    """Return the resources that the client is granted."""
+    return {grant.resource for grant in client.resource_grants.all()}
+
+
+def served_resources(client: Client) -> set[Resource]:
+    """Return the resources whose server the client is: it may introspect their tokens."""
+    return set(client.served_resources.all())
 
 
 def credentials(client: Client) -> list[dict[str, Any]]:
@@ -69,6 +81,14 @@ def credentials(client: Client) -> list[dict[str, Any]]:
         ),
     ]
     return [*_secrets(client, has_others=bool(others)), *others]
+
+
+def usage(client: Client, since: datetime) -> list[dict[str, Any]]:
+    """Return how often what happened in each hour since then, the oldest first."""
+    hours: dict[str, dict[str, int]] = {}
+    for one in figures.of_client(client, since, timezone.now()):
+        hours.setdefault(str(_text(one.hour)), {})[one.outcome] = one.count
+    return [{"hour": hour, "outcomes": outcomes} for hour, outcomes in hours.items()]
 
 
 def _secrets(client: Client, *, has_others: bool) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,7 @@
-"""Find clients among a million, on both databases. Each search has an index (migration 0002)."""
+"""Find clients among a million, on both databases. Each search has an index."""
 
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +14,9 @@ from django.utils import timezone
 from api import identifiers
 from api.models import Client, ClientKey, ClientProfile, Resource, ResourceGrant
 
-MAX_FOUND = (
-    1000  # clients that a search for a text selects; a condition that selects no more is narrow
-)
+# Clients that a search for a text or for what expires selects; a condition that selects no more is
+# narrow.
+MAX_FOUND = 1000
 _BYTE_ORDER = {"postgresql": "C", "sqlite": "BINARY"}
 
 
@@ -53,15 +54,10 @@ def find_clients(
         )
         clients = _narrow(clients, first.union(second, all=True), used_before | never_used)
     if expiring_before is not None:
-        now = timezone.now()
-        secrets = ClientProfile.objects.filter(
-            secret_expires_at__gt=now, secret_expires_at__lt=expiring_before
-        ).values_list("client_id")
-        keys = ClientKey.objects.filter(
-            expires_at__gt=now, expires_at__lt=expiring_before
-        ).values_list("client_id")
+        rows = _expiring(gt=timezone.now(), lt=expiring_before)
+        secrets, keys = (found.order_by().values_list("client_id") for found in rows)
         own_secret, own_keys = (
-            Exists(rows.filter(client=OuterRef("pk"))) for rows in (secrets, keys)
+            Exists(found.filter(client=OuterRef("pk"))) for found in (secrets, keys)
         )
         clients = _narrow(clients, secrets.union(keys, all=True), own_secret | own_keys)
     return clients
@@ -77,6 +73,34 @@ def _narrow(
     """
     found = [pk for (pk,) in ids[: MAX_FOUND + 1]]
     return clients.filter(condition if len(found) > MAX_FOUND else Q(pk__in=found))
+
+
+def _expiring(**span: datetime) -> tuple[QuerySet[Any], QuerySet[Any]]:
+    """Select the secrets and the keys that expire in a span, such as `gt=…`, by their time."""
+    secrets = {f"secret_expires_at__{bound}": moment for bound, moment in span.items()}
+    keys = {f"expires_at__{bound}": moment for bound, moment in span.items()}
+    return (
+        ClientProfile.objects.filter(**secrets).order_by("secret_expires_at"),
+        ClientKey.objects.filter(**keys).order_by("expires_at"),
+    )
+
+
+def next_to_expire(queryset: QuerySet[Client], before: datetime) -> QuerySet[Client]:
+    """Select the clients whose secret or one of whose keys expires next, and before a time."""
+    return _select(queryset, _expiring(gt=timezone.now(), lt=before))
+
+
+def last_expired(queryset: QuerySet[Client]) -> QuerySet[Client]:
+    """Select the clients whose secret or one of whose keys has expired last."""
+    return _select(queryset, (rows.reverse() for rows in _expiring(lte=timezone.now())))
+
+
+def _select(queryset: QuerySet[Client], found: Iterable[QuerySet[Any]]) -> QuerySet[Client]:
+    """Select the clients of the first rows of each query."""
+    pks: set[int] = set()
+    for rows in found:
+        pks.update(rows.values_list("client_id", flat=True)[:MAX_FOUND])
+    return queryset.filter(pk__in=pks)
 
 
 def search(queryset: QuerySet[Client], start: str) -> QuerySet[Client]:

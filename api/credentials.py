@@ -208,8 +208,8 @@ def create_client(
     The id and the secret are generated unless given. With `NO_SECRET` the client has none.
     `expiry.choose` limits when the secret expires. Raises `ValidationError`.
     """
-    expires_at = expiry.choose(secret_expires_at)
     secret = generate_secret() if secret is None else secret
+    expires_at = None if secret == NO_SECRET else expiry.choose(secret_expires_at)
     client = Client(username=client_id or str(uuid.uuid4()), first_name=name)
     client.password = make_password(None if secret == NO_SECRET else secret)
     client.full_clean(validate_unique=False)  # the insert finds a taken id
@@ -217,7 +217,7 @@ def create_client(
         with transaction.atomic():
             client.save(force_insert=True)
             client.groups.add(*get_or_create_scopes(scopes))
-            if expires_at and secret != NO_SECRET:
+            if expires_at:
                 ClientProfile.objects.create(client=client, secret_expires_at=expires_at)
     except IntegrityError:
         raise ValidationError({"username": "This client id is taken. Choose another."}) from None

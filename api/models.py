@@ -103,6 +103,7 @@ class ClientKey(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("client", "kid"), name="api_clientkey_once_per_client"),
         )
+        indexes = (models.Index(fields=("expires_at",), name="api_clientkey_expires"),)
 
     def __str__(self) -> str:
         return self.name or self.kid

@@ -30,6 +30,7 @@ class ClientAdmin(IdentitiesAdmin):
         client_list.ScopeFilter,
         client_list.ResourceFilter,
         client_list.LastUsedFilter,
+        client_list.ExpiryFilter,
     )
     search_fields = ("username", "first_name")
     search_help_text = (
@@ -82,7 +83,7 @@ class ClientAdmin(IdentitiesAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow only the filters of the list. `password__startswith` could reveal a hash."""
-        return lookup in {"is_active__exact", "scope", "api", "last_used"}
+        return lookup in {"is_active__exact", "scope", "api", "last_used", "expires"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
         return super().get_queryset(request).prefetch_related("groups")
@@ -97,7 +98,7 @@ class ClientAdmin(IdentitiesAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
         if obj is None:
-            return ("first_name", "groups", *self.grants)
+            return ("first_name", "groups", *self.grants, "secret_expires")
         return (
             *("first_name", "is_active", "groups", *self.grants, "auth_method"),
             *self.readonly_fields,
@@ -118,7 +119,11 @@ class ClientAdmin(IdentitiesAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
             scopes = [group.name for group in form.cleaned_data["groups"]]
-            client, obj.secret = create_client(name=obj.first_name, scopes=scopes)
+            client, obj.secret = create_client(
+                name=obj.first_name,
+                scopes=scopes,
+                secret_expires_at=form.cleaned_data["secret_expires"],
+            )
             obj.pk, obj.username = client.pk, client.username
             self._set_grants(client, form)
             record_change(request, "client_created", client=obj.username)

@@ -9,9 +9,10 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from api import expiry
 from api.foreign_hashes import UnreadableHashError, to_django
 from api.importing.rows import Refusal, RefusedError, Row
-from api.models import Client
+from api.models import Client, ClientProfile
 from api.scopes import get_or_create_scopes, validate_scope
 
 BATCH = 1000  # rows
@@ -64,6 +65,7 @@ def _build(row: Row, *, is_dry_run: bool) -> Client:
             username=row.client_id, first_name=row.name, is_active=row.is_active, password=password
         )
         client.clean_fields()
+        client.profile = ClientProfile(secret_expires_at=expiry.choose(row.expires_at))
     except UnreadableHashError as error:
         raise RefusedError(str(error)) from None
     except ValidationError as error:
@@ -86,6 +88,9 @@ def _save(clients: list[tuple[Client, Row]]) -> None:
         names = {scope for _, row in clients for scope in row.scopes}
         groups = {group.name: group.pk for group in get_or_create_scopes(names)}
         Client.objects.bulk_create([client for client, _ in clients])
+        ClientProfile.objects.bulk_create(
+            client.profile for client, _ in clients if client.profile.secret_expires_at
+        )
         membership.objects.bulk_create(
             membership(user_id=client.pk, group_id=groups[scope])
             for client, row in clients

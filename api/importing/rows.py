@@ -1,6 +1,7 @@
 """What the import reads for a client: a row to create, or the reason to refuse it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class RefusedError(ValueError):
@@ -17,6 +18,7 @@ class Row:
     is_active: bool = True
     secret: str = ""
     hash: str = ""
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
-"""Read durations from the command line."""
+"""Read durations and times from the command line."""
 
 import re
 from argparse import ArgumentTypeError
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+from django.utils import timezone
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -13,3 +15,16 @@ def duration(text: str) -> timedelta:
     if not match:
         raise ArgumentTypeError(f"{text!r} is not a duration such as 30m, 24h or 7d")
     return timedelta(**{UNITS[match[2]]: int(match[1])})
+
+
+def moment(text: str) -> datetime:
+    """Parse a duration from now, or a date, with a time or not, in UTC unless it says otherwise."""
+    try:
+        return timezone.now() + duration(text)
+    except ArgumentTypeError:
+        pass
+    try:
+        parsed = datetime.fromisoformat(text)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise ArgumentTypeError(f"{text!r} is not a time such as 90d or 2030-12-31") from None

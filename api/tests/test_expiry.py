@@ -1,7 +1,10 @@
 """Secrets that expire: who decides when, and what ends then."""
 
+import json
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,14 +12,16 @@ import time_machine
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+from django.test import Client as Browser
 from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api import client_keys, clients, expiry, public_keys, tokens
+from api import client_keys, client_search, clients, credentials, expiry, public_keys, tokens
 from api.clients import register_client, remove_secret, rotate_secret
 from api.credentials import NO_SECRET, create_client
-from api.models import Client, ClientProfile, RetiredSecret
+from api.models import Client, ClientKey, ClientProfile, RetiredSecret
 from api.tests.support.assertions import KeyPair, claims_of, presented
 from api.tests.support.responses import assert_error, basic, is_good
 
@@ -173,6 +178,17 @@ def test_secret_and_its_tokens_end_at_its_time(http: APIClient, clock: Any, kind
     assert shown.json() == {"active": False}
 
 
+def test_login_that_takes_longer_than_its_secret_is_good_gets_a_token_that_has_ended(
+    http: APIClient, clock: Any
+) -> None:
+    _, secret = expiring(secret_expires_at=NOW + HOUR)
+    login = credentials.check("expiring", secret, address="192.0.2.1")
+    clock.shift(2 * HOUR)
+    token = tokens.issue(login, ())
+    assert token.expires_in == 0
+    assert not is_good(http, token.text)
+
+
 def test_expired_secret_counts_as_a_wrong_one(
     http: APIClient, settings: Settings, clock: Any
 ) -> None:
@@ -250,3 +266,157 @@ def test_client_without_a_secret_has_no_time(settings: Settings) -> None:
     settings.SECRET_MAX_AGE = DAY
     client, _ = expiring(secret=NO_SECRET)
     assert expiry.of(client) is None
+
+
+# Who says so
+
+
+@pytest.mark.parametrize("max_age", [timedelta(), DAY], ids=["never", "policy"])
+def test_registration_tells_the_time_in_seconds(
+    http: APIClient, settings: Settings, max_age: timedelta
+) -> None:
+    settings.SECRET_MAX_AGE = max_age
+    end = int((TODAY + max_age).timestamp()) if max_age else 0
+    told = http.post("/register", {"client_name": "Billing"}, format="json").json()
+    assert told["client_secret_expires_at"] == end
+
+
+@pytest.mark.parametrize(
+    ("given", "end"),
+    [
+        ("90s", TODAY + timedelta(seconds=90)),
+        ("90d", TODAY + 90 * DAY),
+        ("2999-12-31", datetime(2999, 12, 31, tzinfo=UTC)),
+        ("2999-12-31T12:30+02:00", datetime(2999, 12, 31, 10, 30, tzinfo=UTC)),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [["createclient", "expiring"], ["rotatesecret", "expiring", "--now"]], ids=str
+)
+def test_commands_take_a_duration_or_a_date(command: list[str], given: str, end: datetime) -> None:
+    if command[0] == "rotatesecret":
+        expiring()
+    out = StringIO()
+    call_command(*command, "--expires", given, stdout=out)
+    assert json.loads(out.getvalue())["secret_expires_at"] == f"{end:%Y-%m-%dT%H:%M:%SZ}"
+    assert expiry.of(Client.objects.get()) == end
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ("2026-01-01", "The secret would have expired already."),
+        ("soon", "'soon' is not a time such as 90d or 2030-12-31"),
+        ("0d", "is not a time"),
+        ("999999d\n", "is not a time"),
+        ("0001-01-01T00:00+02:00", "is not a time"),
+    ],
+)
+def test_commands_refuse_what_is_no_time_to_come(given: str, complaint: str) -> None:
+    with pytest.raises(CommandError, match=complaint):
+        call_command("createclient", "another", "--expires", given, stdout=StringIO())
+    client, _ = expiring()
+    with pytest.raises(CommandError, match=complaint):
+        call_command("rotatesecret", "expiring", "--now", "--expires", given, stdout=StringIO())
+    assert Client.objects.get().password == client.password
+
+
+def test_createclient_lets_keys_expire(tmp_path: Path) -> None:
+    file = tmp_path / "public.pem"
+    file.write_text(KeyPair.generate().public_pem)
+    arguments = ("createclient", "expiring", "--key", str(file), "--expires", "90d")
+    call_command(*arguments, stdout=StringIO())
+    assert ClientKey.objects.get().expires_at == NOW + 90 * DAY
+    assert not ClientProfile.objects.exists()
+
+
+# The admin
+
+
+@pytest.fixture
+def admin(db: None) -> Browser:
+    browser = Browser()
+    browser.force_login(User.objects.create_superuser("boss"))
+    return browser
+
+
+TOMORROW = (TODAY + DAY).replace(hour=0, minute=0, second=0)
+ADD = "/admin/api/client/add/"
+
+
+def rotation_of(client: Client, expires: str) -> tuple[str, dict[str, str]]:
+    data = {"grace": "24", "version": clients.secret_version(client), "expires": expires}
+    return f"/admin/api/client/{client.pk}/rotate/", data
+
+
+@pytest.mark.parametrize("way", ["add", "rotate"])
+def test_admin_lets_a_secret_expire_and_shows_when(admin: Browser, way: str) -> None:
+    shown, date = f"{TOMORROW:%Y-%m-%d %H:%M} UTC", f"{TOMORROW:%Y-%m-%d}"
+    url, data = ADD, {"secret_expires": date}
+    if way == "rotate":
+        url, data = rotation_of(expiring()[0], date)
+    page = admin.post(url, data).content.decode()
+    assert f"<dt>Expires</dt>\n<dd>{shown}</dd>" in page
+    client = Client.objects.get()
+    assert expiry.of(client) == TOMORROW
+    change = f"/admin/api/client/{client.pk}/change/"
+    assert f'<td data-label="Expires">{shown}</td>' in admin.get(change).content.decode()
+    ClientProfile.objects.update(secret_expires_at=NOW)
+    expired = f'<td data-label="Expires">expired {NOW:%Y-%m-%d %H:%M} UTC</td>'
+    assert expired in admin.get(change).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("expires", "complaint"),
+    [
+        (f"{TODAY:%Y-%m-%d}", "The secret would have expired already."),
+        ("soon", "Enter a valid date/time."),
+        ("9999-99-99", "Enter a valid date/time."),
+    ],
+)
+def test_admin_refuses_what_is_no_time_to_come(
+    admin: Browser, expires: str, complaint: str
+) -> None:
+    assert complaint in admin.post(ADD, {"secret_expires": expires}).content.decode()
+    assert not Client.objects.exists()
+    client, _ = expiring()
+    url, data = rotation_of(client, expires)
+    assert complaint in admin.post(url, data).content.decode()
+    assert Client.objects.get().password == client.password
+
+
+def test_form_of_a_client_changes_no_time(admin: Browser) -> None:
+    client, _ = expiring(secret_expires_at=NOW + HOUR)
+    sent = {"first_name": "Another", "is_active": "on", "secret_expires": "2999-01-01"}
+    assert admin.post(f"/admin/api/client/{client.pk}/change/", sent).status_code == 302
+    assert Client.objects.get().first_name == "Another"
+    assert expiry.of(client) == TODAY + HOUR
+
+
+def test_old_secret_that_ends_before_its_grace_is_told_so(admin: Browser) -> None:
+    client, _ = expiring(secret_expires_at=NOW + HOUR)
+    url, data = rotation_of(client, "")
+    end = f"{TODAY + HOUR:%Y-%m-%d %H:%M} UTC"
+    assert f"The old secret is good until {end}." in admin.post(url, data).content.decode()
+
+
+def test_list_is_filtered_by_what_expires(admin: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = {"long-past": -9, "past": -1, "week": 6, "month": 29, "later": 31}
+    for name, days in ends.items():
+        client, _ = create_client(f"secret-{name}")
+        end = NOW + days * DAY
+        ClientProfile.objects.create(client=client, secret_expires_at=end)
+        another, _ = create_client(f"key-{name}", secret=NO_SECRET)
+        ClientKey.objects.create(client=another, kid="", jwk={}, expires_at=end)
+    create_client("never")
+
+    def listed(query: str) -> list[str]:
+        found = admin.get(f"/admin/api/client/?expires={query}").context["cl"].result_list
+        return [client.username for client in found]
+
+    assert listed("week") == ["key-week", "secret-week"]
+    assert listed("month") == ["key-month", "secret-month", "key-week", "secret-week"]
+    assert listed("past") == ["key-past", "secret-past", "key-long-past", "secret-long-past"]
+    monkeypatch.setattr(client_search, "MAX_FOUND", 1)
+    assert listed("month") == ["key-week", "secret-week"]
+    assert listed("past") == ["key-past", "secret-past"]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import clients
@@ -210,6 +212,7 @@ CSV = (
     f"scope,,umlaut-ä,,{SECRET},\n"
     f"billing,,,,{SECRET},\n"
 )
+WRONG = "A member is missing or of a wrong type."
 NEEDS_ONE = "It needs a secret, or the hash of one."
 
 
@@ -282,13 +285,13 @@ def test_file_of_another_service_is_read(
         pytest.param(
             "id,secret\na,b\n",
             "The first line must name columns among active, client_id, client_name, "
-            "client_secret, client_secret_hash, scope.",
+            "client_secret, client_secret_expires_at, client_secret_hash, scope.",
             id="CSV",
         ),
         pytest.param(
             "",
             "The first line must name columns among active, client_id, client_name, "
-            "client_secret, client_secret_hash, scope.",
+            "client_secret, client_secret_expires_at, client_secret_hash, scope.",
             id="empty",
         ),
     ],
@@ -315,8 +318,31 @@ def test_import_can_be_run_again_and_tried_before(import_text: Import) -> None:
     assert stored.startswith(GeneratedSecretHasher.algorithm)
 
 
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        pytest.param("soon", WRONG, id="no number"),
+        pytest.param([1], WRONG, id="list"),
+        pytest.param("1", "The secret would have expired already.", id="past"),
+        pytest.param(-1, "The secret would have expired already.", id="negative"),
+        pytest.param(10**12, WRONG, id="no year"),
+        pytest.param(10**99, WRONG, id="no time"),
+        pytest.param(float("inf"), WRONG, id="infinite"),
+        pytest.param(float("nan"), WRONG, id="NaN"),
+        pytest.param("0", None, id="never"),
+    ],
+)
+def test_time_that_no_secret_can_have_is_refused(
+    db: None, import_text: Import, end: Any, reason: str | None
+) -> None:
+    row = {"client_id": "a", "client_secret": SECRET, "client_secret_expires_at": end}
+    counts, report = import_text(json.dumps(row))
+    assert counts == {"created": int(reason is None), "existing": 0, "refused": int(bool(reason))}
+    assert report.splitlines()[:1] == ([f"'a': {reason}"] if reason else [])
+
+
 def stored_clients() -> list[dict[str, Any]]:
-    columns = ("username", "first_name", "is_active", "password")
+    columns = ("username", "first_name", "is_active", "password", "profile__secret_expires_at")
     return list(Client.objects.order_by("pk").values(*columns))
 
 
@@ -324,7 +350,7 @@ def test_export_gives_everything_back(
     http: APIClient, import_text: Import, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, secret = create_client("billing", name="Billing", scopes=["write", "read"])
-    create_client("chosen", secret=SECRET)
+    create_client("chosen", secret=SECRET, secret_expires_at=timezone.now() + timedelta(days=1))
     Client.objects.filter(username="chosen").update(is_active=False)
     out = StringIO()
     call_command("exportclients", stdout=out)

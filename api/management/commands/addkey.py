@@ -1,7 +1,6 @@
 """Give a client a public key, with which it signs assertions."""
 
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import UTC, datetime
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -9,18 +8,10 @@ from django.db import transaction
 
 from api import audit, client_keys
 from api.jose import UnusableKeyError
+from api.management.durations import moment
 from api.management.key_files import KEY_FILE, read_keys
 from api.management.output import print_credentials
 from api.models import Client
-
-
-def moment(text: str) -> datetime:
-    """Parse a date, or a date and time, in UTC unless it says otherwise."""
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not a date such as 2030-12-31") from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 class Command(BaseCommand):
@@ -31,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("file", help=KEY_FILE)
         parser.add_argument("--name", default="", help="name for people to read")
         parser.add_argument(
-            "--expires", type=moment, metavar="DATE", help="when the key ends, such as 2030-12-31"
+            "--expires", type=moment, help="when the key ends, such as 90d or 2030-12-31"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

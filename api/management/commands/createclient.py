@@ -10,8 +10,9 @@ from django.db import transaction
 from api import audit, client_keys, resources
 from api.credentials import NO_SECRET, create_client
 from api.jose import UnusableKeyError
+from api.management.durations import moment
 from api.management.key_files import KEY_FILE, read_keys
-from api.management.output import print_credentials
+from api.management.output import describe_expiry, print_credentials
 
 
 class Command(BaseCommand):
@@ -30,7 +31,11 @@ class Command(BaseCommand):
             metavar="FILE",
             help=f"{KEY_FILE}, instead of a secret; repeat for several",
         )
-
+        parser.add_argument(
+            "--expires",
+            type=moment,
+            help="when the secret or the keys end, such as 90d or 2030-12-31",
+        )
         parser.add_argument(
             "--resource",
             action="append",
@@ -55,18 +60,20 @@ class Command(BaseCommand):
                     name=options["name"],
                     scopes=options["scope"],
                     secret=NO_SECRET if given else None,
+                    secret_expires_at=options["expires"],
                 )
                 granted = [resources.find(one) for one in options["resource"]]
                 default = options["default_resource"]
                 resources.set_grants(
                     client, granted, None if default is None else resources.find(default)
                 )
-                added = client_keys.add(client, given)
+                added = client_keys.add(client, given, expires_at=options["expires"])
                 proof = {"kids": [key.kid for key in added]} if given else {"client_secret": secret}
                 print_credentials(
                     self.stdout,
                     client_id=client.username,
                     **proof,
+                    **describe_expiry(client),
                     scope=" ".join(sorted(options["scope"])),
                 )
         except ValidationError as error:

@@ -18,12 +18,11 @@ class Command(BaseCommand):
     help = "Prints the clients that log in with a secret as JSON lines, with its hash."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        clients = Client.objects.order_by("pk").prefetch_related("groups")
-        must_use_keys = set(
-            ClientProfile.objects.filter(auth_method=METHOD).values_list("client_id", flat=True)
-        )
+        clients = Client.objects.order_by("pk").select_related("profile")
+        clients = clients.prefetch_related("groups")
         for client in clients.iterator(chunk_size=1000):
-            if client.pk in must_use_keys or not client.has_usable_password():
+            profile = getattr(client, "profile", None) or ClientProfile()
+            if profile.auth_method == METHOD or not client.has_usable_password():
                 self.stderr.write(f"{client.username!r}: It logs in without a secret.")
                 continue
             scopes = sorted(group.name for group in client.groups.all() if is_scope(group.name))
@@ -34,4 +33,6 @@ class Command(BaseCommand):
                 "active": client.is_active,
                 "client_secret_hash": client.password,
             }
+            if expires_at := profile.secret_expires_at:
+                described["client_secret_expires_at"] = int(expires_at.timestamp())
             self.stdout.write(json.dumps(described))
