@@ -11,13 +11,14 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from api import jose, keys, public_keys, usage
+from api import jose, keys, public_keys
 from api.assertions import LEEWAY, Assertion, find_signer
 from api.credentials import BadCredentialsError, Login
 from api.jose import PublicKey, UnusableKeyError
 from api.models import Client, ClientKey, UsedAssertion
 from api.public_keys import GivenKey
-from api.standing import look_up_for_assertion
+from api.standing import ClientState, look_up_for_assertion
+from api.writes import unless_busy
 
 METHOD = "private_key_jwt"  # its name in RFC 7591
 KIND = "key"  # of credential, in tokens
@@ -87,17 +88,17 @@ def check(
     loaded = [_load(key.jwk) for key in held]
     signer = find_signer(assertion, loaded)
     if not client.pk:
-        raise BadCredentialsError("unknown client")
+        raise BadCredentialsError("unknown client", client)
     if signer is None:
-        raise BadCredentialsError("assertion: wrong signature" if held else "assertion: no key")
+        reason = "assertion: wrong signature" if held else "assertion: no key"
+        raise BadCredentialsError(reason, client)
     if not client.is_active:
-        raise BadCredentialsError("inactive client")
+        raise BadCredentialsError("inactive client", client)
     if not client.is_client:
-        raise BadCredentialsError("staff, not a client")
-    _use(client.pk, jti, until=expires_at + LEEWAY)
+        raise BadCredentialsError("staff, not a client", client)
+    _use(client, jti, until=expires_at + LEEWAY)
     key = held[loaded.index(signer)]
-    usage.mark_key(client, key)
-    return Login(client, address, credential=f"{KIND}:{key.pk}")
+    return Login(client, address, f"{KIND}:{key.pk}", ends_at=key.ends_at)
 
 
 @lru_cache(maxsize=1024)
@@ -106,17 +107,17 @@ def _load(jwk: str) -> PublicKey:
     return jose.from_jwk(json.loads(jwk))
 
 
-def _use(client_pk: int, jti: str, *, until: float) -> None:
+def _use(client: ClientState, jti: str, *, until: float) -> None:
     """Record that a client has used an assertion. Raises `BadCredentialsError` the second time.
 
     The database lets one of several processes insert the row, and keeps it over a restart.
     """
-    digest = jose.encode(hashlib.sha256(f"{client_pk} {jti}".encode()).digest())
+    digest = jose.encode(hashlib.sha256(f"{client.pk} {jti}".encode()).digest())
     if not UsedAssertion.objects.add_once(digest, datetime.fromtimestamp(until, UTC)):
-        raise BadCredentialsError("assertion: used before")
+        raise BadCredentialsError("assertion: used before", client)
     if not secrets.randbelow(DELETED_EVERY):
         then = timezone.now() - keys.LEEWAY  # so expired on machines with a slow clock too
-        usage.unless_busy(
+        unless_busy(
             lambda: UsedAssertion.objects.delete_some_expired(then, DELETED_AT_ONCE),
             "Expired assertions could not be deleted.",
         )

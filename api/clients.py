@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from api import audit, client_keys
+from api import audit, client_keys, expiry
 from api.credentials import NO_SECRET, create_client
 from api.hashers import generate_secret
 from api.models import Client, ClientProfile, RetiredSecret
@@ -63,25 +63,29 @@ def grace_end(client: Client) -> datetime | None:
 
 
 def rotate_secret(
-    client: Client, *, grace: timedelta | None = None, version: str | None = None
+    client: Client,
+    *,
+    grace: timedelta | None = None,
+    version: str | None = None,
+    expires_at: datetime | None = None,
 ) -> str:
-    """Give a client a new generated secret and return it.
+    """Give a client a new generated secret, which `expiry.choose` limits, and return it.
 
-    The old secret and its tokens stay good for the grace period; without one, both end now. An
-    even older secret that is still in its grace period always ends now.
+    The old secret and its tokens stay good for the grace period, or until it expires; without a
+    period, both end now. An even older secret that is still in its grace period always ends now.
     Raises `SecretChangedError` if the secret has changed since `client` was loaded, or since
     somebody read its `version`. So of two concurrent rotations one wins and the other fails.
+    Raises `ValidationError` if the new secret would have expired already.
     """
+    expires_at = expiry.choose(expires_at)
     secret = generate_secret()
-    old, new = client.password, make_password(secret)
+    old, new, now = client.password, make_password(secret), timezone.now()
     with transaction.atomic():
-        _replace_secret(client, new, version)
-        if grace and is_password_usable(old):
+        old_ends = min(filter(None, (now + (grace or timedelta()), expiry.of(client))))
+        _replace_secret(client, new, version, expires_at)
+        if old_ends > now and is_password_usable(old):
             RetiredSecret.objects.create(
-                client_id=client.pk,
-                hash=old,
-                replaced_by=new,
-                expires_at=timezone.now() + grace,
+                client_id=client.pk, hash=old, replaced_by=new, expires_at=old_ends
             )
     return secret
 
@@ -94,17 +98,17 @@ def end_previous_secret(client: Client) -> None:
 def remove_secret(client: Client) -> None:
     """End all secrets of a client, and their tokens. Raises `SecretChangedError`."""
     with transaction.atomic():
-        _replace_secret(client, make_password(None), version=None)
+        _replace_secret(client, make_password(None), version=None, expires_at=None)
 
 
-def _replace_secret(client: Client, new: str, version: str | None) -> None:
+def _replace_secret(
+    client: Client, new: str, version: str | None, expires_at: datetime | None
+) -> None:
     """Store another hash, and end the previous secret. Raises `SecretChangedError`."""
     rows = Client.objects.filter(pk=client.pk, password=client.password)
     is_current = version is None or constant_time_compare(version, secret_version(client))
     if not is_current or not rows.update(password=new):
         raise SecretChangedError(f"The secret of {client.username} has just been changed.")
     RetiredSecret.objects.filter(client_id=client.pk).delete()
-    ClientProfile.objects.update_or_create(
-        client_id=client.pk, defaults={"secret_made_at": timezone.now(), "secret_used_at": None}
-    )
+    expiry.record_new_secret(client, expires_at)
     client.password = new

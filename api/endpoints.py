@@ -1,8 +1,9 @@
 """List the endpoints, from the URL patterns. Pages, root and documents use this list."""
 
 import inspect
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -18,6 +19,7 @@ class Endpoint:
     path: str  # as in `urls.py`, such as `/reports/<int:pk>`
     name: str
     view_class: type["APIView"]
+    actions: Mapping[str, str] = field(default_factory=dict)  # of a viewset, by method
 
     @property
     def has_fixed_url(self) -> bool:
@@ -31,21 +33,41 @@ class Endpoint:
     @property
     def can_be_opened(self) -> bool:
         """Whether a browser can GET a page there."""
-        return self.has_fixed_url and hasattr(self.view_class, "get")
+        has_page = hasattr(self.view_class, "get") or "get" in self.actions
+        return self.has_fixed_url and has_page
+
+    @property
+    def shown_path(self) -> str:
+        return readable(self.path)
 
     @property
     def methods(self) -> list[str]:
         """The methods that programs may use."""
-        return [method for method in self.view_class().allowed_methods if method != "OPTIONS"]
+        methods = (
+            map(str.upper, self.actions) if self.actions else self.view_class().allowed_methods
+        )
+        return [method for method in methods if method not in {"HEAD", "OPTIONS"}]
 
     @property
     def purpose(self) -> str:
-        return split_docstring(self.view_class)[0]
+        handlers = [getattr(self.view_class, name) for name in dict.fromkeys(self.actions.values())]
+        return " ".join(split_docstring(one)[0] for one in handlers or [self.view_class])
 
 
 def endpoints() -> list[Endpoint]:
     """Return all endpoints of the API, in the order of the URL patterns."""
     return list(_walk(get_resolver().url_patterns))
+
+
+def readable(path: str) -> str:
+    """Return a path of `urls.py` for people, such as `/reports/{pk}`."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)
+
+
+def handler(view: "APIView", method: str) -> object:
+    """Return what responds to an HTTP method: the view's method, or the action of a viewset."""
+    actions = getattr(view, "action_map", None) or {}
+    return getattr(view, actions.get(method.lower(), method.lower()), None)
 
 
 def split_docstring(documented: object) -> tuple[str, str]:
@@ -63,4 +85,5 @@ def _walk(
             inner = f"{namespace}{entry.namespace}:" if entry.namespace else namespace
             yield from _walk(entry.url_patterns, path, inner)
         elif view_class := getattr(entry.callback, "cls", None):  # set by DRF's `as_view`
-            yield Endpoint(path, f"{namespace}{entry.name or ''}", view_class)
+            actions = getattr(entry.callback, "actions", {})  # set by `as_view` of a viewset
+            yield Endpoint(path, f"{namespace}{entry.name or ''}", view_class, actions)

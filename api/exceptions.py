@@ -22,11 +22,14 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 
 from api.client_authentication.base import MalformedProofError, MissingProofError
+from api.client_changes import NoSuchCredentialError
 from api.credentials import BadCredentialsError, ScopeNotGrantedError
+from api.delegation import ChangedMeanwhileError, NotHeldError
 from api.health import DrainingError, NotMigratedError, ReadOnlyDatabaseError
 from api.issuers import IssuerUnavailableError
 from api.jose import UnusableKeyError
-from api.keys import NoSigningKeyError
+from api.keys import NoSigningKeyError, RotationPendingError, UndecryptableKeyError
+from api.models import Client
 from api.negotiation import OTHER_MEDIA_TYPE, UnsupportedBodyError, is_from_our_page
 from api.parameters import ParameterError, UnsupportedGrantTypeError
 from api.resources import ResourceNotGrantedError, SeveralResourcesError
@@ -36,6 +39,7 @@ from api.throttling.slow_hashes import QueueFullError
 from api.tokens import NotOwnTokenError, TokenTooLongError
 
 REALM = "authdemo"
+NO_CLIENT = "There is no client with this id."
 RESOURCE_METADATA = "/.well-known/oauth-protected-resource"
 RETRY_AFTER = 2  # seconds; enough to reconnect to a database that is back
 # These include ProgrammingError for a missing table and InternalError for a read-only standby. A
@@ -179,6 +183,18 @@ class NotFound(APIError):
     default_detail = "There is nothing at this path."
 
 
+class Conflict(APIError):
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = "A new key is already published and does not sign yet."
+
+
+class ChangedMeanwhile(APIError):
+    """The request's If-Match names another version (RFC 9110 §13.1.1)."""
+
+    status_code = status.HTTP_412_PRECONDITION_FAILED
+    default_detail = "The client has been changed in the meantime; get it again."
+
+
 class BodyTooLarge(APIError):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = "The request body is larger than 64 KiB."
@@ -222,6 +238,18 @@ def _keep_status(sentence: str) -> Callable[[exceptions.APIException], APIError]
     return translate_status
 
 
+def _wrong_fields(error: exceptions.ValidationError) -> APIError:
+    """Name all wrong fields in one sentence. Serializers repeat no value in their messages."""
+    detail: Any = error.detail
+    if not isinstance(detail, dict):
+        return InvalidRequest()
+    named = [
+        f"{name} {problem if isinstance(problem, str) else problem[0]}".rstrip(".")
+        for name, problem in detail.items()
+    ]
+    return InvalidRequest(f"{'; '.join(named)}.")
+
+
 # Exceptions of the core, DRF and Django, and the errors that callers get for them.
 _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     APIError: lambda error: error,
@@ -244,6 +272,11 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
         "A token is for one resource; request only one."
     ),
     UnusableKeyError: lambda error: InvalidClientMetadata(str(error)),
+    Client.DoesNotExist: lambda _: NotFound(NO_CLIENT),
+    NoSuchCredentialError: lambda _: NotFound("The client has no such credential."),
+    NotHeldError: lambda error: AccessDenied(str(error)),
+    ChangedMeanwhileError: lambda _: ChangedMeanwhile(),
+    RotationPendingError: lambda _: Conflict(),
     Http404: lambda _: NotFound(),
     RequestDataTooBig: lambda _: BodyTooLarge(),
     SuspiciousOperation: lambda _: InvalidRequest(),
@@ -252,6 +285,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], APIError]] = {
     exceptions.NotFound: lambda _: NotFound(),
     exceptions.NotAuthenticated: lambda _: MissingToken(),
     exceptions.PermissionDenied: lambda _: AccessDenied(),
+    exceptions.ValidationError: _wrong_fields,
     exceptions.ParseError: _keep_status("The request body could not be parsed."),
     exceptions.MethodNotAllowed: _keep_status(
         "This path does not support the method; see the Allow header."
@@ -266,7 +300,12 @@ def translate(error: Exception) -> APIError | None:
         if translation := _TRANSLATIONS.get(kind):
             return translation(error)
     match error:
-        case NoSigningKeyError() | NotMigratedError() | ReadOnlyDatabaseError():
+        case (
+            NoSigningKeyError()
+            | UndecryptableKeyError()
+            | NotMigratedError()
+            | ReadOnlyDatabaseError()
+        ):
             logger.error("Not ready: %s", error)
             return Unavailable()
         case IntegrityError() | DataError():

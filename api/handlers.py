@@ -3,7 +3,6 @@
 Django's URL configuration and settings name these functions.
 """
 
-import re
 import sys
 
 from django.contrib import admin
@@ -12,6 +11,7 @@ from django.shortcuts import render
 from django.template import loader
 from django.urls import Resolver404, get_script_prefix, resolve
 
+from api.endpoints import readable
 from api.exceptions import (
     APIError,
     CSRFFailed,
@@ -58,7 +58,7 @@ def _corrected_path(path: str) -> str | None:
         return None
     if not hasattr(match.func, "cls"):  # no view of the API
         return None
-    return get_script_prefix() + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", match.route)
+    return get_script_prefix() + readable(match.route)
 
 
 def _plain(request: HttpRequest, error: APIError) -> HttpResponse:

@@ -3,18 +3,22 @@
 import mmap
 import platform
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
 import django
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count, Q
 from django.utils import timezone
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 
 from api import keys
+from api.models import ClientKey, ClientProfile
 from api.throttling.counters import counters
 
+EXPIRING_WITHIN = (7, 30)  # days
 # Shared memory: granian forks its workers from the process that gets the signal.
 _draining = mmap.mmap(-1, 1)
 
@@ -82,8 +86,35 @@ def state() -> Iterator[Metric]:
             "How long the current key has been signing.",
             value=age.total_seconds(),
         )
+    yield _expiring()
     versions = {"python": platform.python_version(), "django": django.get_version()}
     yield InfoMetricFamily("authdemo_build", "What the service runs on.", value=versions)
+
+
+def _expiring() -> Metric:
+    """Count what is good now and expires soon; nothing if the database fails."""
+    shown = GaugeMetricFamily(
+        "authdemo_credentials_expiring",
+        "Secrets and keys of clients that expire within so many days.",
+        labels=("kind", "days"),
+    )
+    now = timezone.now()
+    ends = {str(days): now + timedelta(days=days) for days in EXPIRING_WITHIN}
+    for kind, model, column in (
+        ("secret", ClientProfile, "secret_expires_at"),
+        ("key", ClientKey, "expires_at"),
+    ):
+        soon = model.objects.filter(**{f"{column}__gt": now, f"{column}__lte": max(ends.values())})
+        by_days = {
+            days: Count(column, filter=Q(**{f"{column}__lte": end})) for days, end in ends.items()
+        }
+        try:
+            counts = soon.aggregate(**by_days)
+        except (DatabaseError, InterfaceError):
+            break
+        for days, count in counts.items():
+            shown.add_metric((kind, days), count)
+    return shown
 
 
 def _database_answers() -> bool:

@@ -6,7 +6,7 @@ Such a token is used many times, so its `jti` does not matter.
 from collections.abc import Collection
 from typing import Any
 
-from api import issuers, usage
+from api import issuers
 from api.assertions import Assertion, find_signer
 from api.credentials import BadCredentialsError, Login
 from api.standing import look_up_for_identity
@@ -44,19 +44,19 @@ def check(
         raise BadCredentialsError("identity: unknown issuer or subject")
     client, identity = found
     if signer is None:
-        raise BadCredentialsError(f"identity: {'wrong signature' if key else 'no such key'}")
+        reason = f"identity: {'wrong signature' if key else 'no such key'}"
+        raise BadCredentialsError(reason, client)
     assertion.check_audience({identity.issuer.audience} if identity.issuer.audience else audiences)
     for name, value in identity.claims.items():
         if _as_text(assertion.claims.get(name)) != value:
-            raise BadCredentialsError("identity: wrong claim")
+            raise BadCredentialsError("identity: wrong claim", client)
     if client_id not in {None, client.client_id, subject}:
-        raise BadCredentialsError("identity: wrong client_id")
+        raise BadCredentialsError("identity: wrong client_id", client)
     if not client.is_active:
-        raise BadCredentialsError("inactive client")
+        raise BadCredentialsError("inactive client", client)
     if not client.is_client:
-        raise BadCredentialsError("staff, not a client")
-    usage.mark_identity(client, identity)
-    return Login(client, address, credential=f"{KIND}:{identity.pk}")
+        raise BadCredentialsError("staff, not a client", client)
+    return Login(client, address, f"{KIND}:{identity.pk}")
 
 
 def _issuer(assertion: Assertion, *, is_svid: bool) -> str:

@@ -28,7 +28,7 @@ from api.jose import PublicKey, UnusableKeyError
 from api.models import TrustedIssuer
 from api.standing import IssuerState
 from api.standing.logins import ISSUER_RETRY
-from api.usage import unless_busy
+from api.writes import unless_busy
 
 DISCOVERY = "/.well-known/openid-configuration"
 MAX_FETCHES = 4  # of one process at a time

@@ -123,6 +123,7 @@ class ClientKey(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("client", "kid"), name="api_clientkey_once_per_client"),
         )
+        indexes = (models.Index(fields=("expires_at",), name="api_clientkey_expires"),)
 
     def __str__(self) -> str:
         return self.name or self.kid
@@ -152,18 +153,43 @@ class ClientUsage(models.Model):
     `outcome` is `success`, `throttled`, or the reason why a login failed.
     """
 
-    client = models.ForeignKey(User, models.CASCADE, related_name="usage")
+    SUCCESS, THROTTLED = "success", "throttled"
+
+    client = models.ForeignKey(User, models.CASCADE, related_name="usage", db_index=False)
     hour = models.DateTimeField(db_index=True)
     outcome = models.CharField(max_length=OUTCOME_LENGTH)
     count = models.PositiveBigIntegerField()
 
     class Meta:
+        verbose_name_plural = "hours of usage"
         constraints = (
             models.UniqueConstraint(fields=("client", "hour", "outcome"), name="api_usage_once"),
+        )
+        indexes = (
+            models.Index(
+                fields=("hour",), condition=~models.Q(outcome="success"), name="api_usage_failures"
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.count} times {self.outcome} of client {self.client_id} at {self.hour}"
+
+
+class UsageTotal(models.Model):
+    """How often something happened in an hour to all clients, unknown and deleted ones included."""
+
+    hour = models.DateTimeField()
+    outcome = models.CharField(max_length=OUTCOME_LENGTH)
+    count = models.PositiveBigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "hours of all usage"
+        constraints = (
+            models.UniqueConstraint(fields=("hour", "outcome"), name="api_usage_total_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.count} times {self.outcome} at {self.hour}"
 
 
 class TokenGeneration(models.Model):

@@ -29,6 +29,16 @@ class HasScope(BasePermission):
         return True
 
 
+class StillHasScope(HasScope):
+    """As `HasScope`; and the client must still have the scopes, which costs a query."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        allowed = super().has_permission(request, view)
+        if allowed and not current_scopes(request).issuperset(view.required_scopes):
+            raise InsufficientScope(scope=" ".join(view.required_scopes))
+        return allowed
+
+
 class MayRegister(HasScope):
     """Allow anyone while registration is open; otherwise do as `HasScope` (RFC 7591 §3)."""
 

@@ -1,5 +1,7 @@
 """Revoke a client's tokens when it or its API loses a scope, or it is deactivated or becomes staff.
 
+Also note a secret that Django sets, which is a new one.
+
 A token must not grant a scope that its client lost. After a client is deactivated and activated
 again, its old tokens must stay refused. Signals catch every way of Django but one:
 `QuerySet.update` sends none. Code that uses it on these columns must call `tokens.revoke_all` too.
@@ -13,10 +15,11 @@ from django.db.models import QuerySet
 from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_save
 from django.dispatch import receiver
 
-from api import audit, tokens
-from api.models import ClientKey, Resource, RetiredSecret, Scope, WorkloadIdentity
+from api import audit, expiry, tokens
+from api.models import ClientKey, ClientProfile, Resource, RetiredSecret, Scope, WorkloadIdentity
 
 _LOSES = "_authdemo_loses"  # set on an instance whose clients lose something by its save
+_CHANGES = "_authdemo_changes"  # true on an instance whose save stores another secret
 WATCHED = {"is_active", "is_staff", "is_superuser"}
 
 
@@ -95,10 +98,38 @@ def revoke_tokens_issued_during_a_change(instance: Any, **_kwargs: Any) -> None:
         tokens.revoke_all(_members(instance) if isinstance(instance, Group) else clients)
 
 
+@receiver(pre_save)
+def notice_another_secret(
+    sender: type[Any],
+    instance: User,
+    *,
+    raw: bool,
+    update_fields: frozenset[str] | None,
+    **_kwargs: Any,
+) -> None:
+    if raw or not issubclass(sender, User) or instance.is_staff or instance.is_superuser:
+        return
+    if update_fields is None or "password" in update_fields:
+        same = User.objects.filter(pk=instance.pk).exclude(password=instance.password)
+        setattr(instance, _CHANGES, instance.pk is not None and same.exists())
+
+
+@receiver(post_save)
+def record_another_secret(instance: Any, **_kwargs: Any) -> None:
+    """Let a secret that Django has set, by `changepassword` for example, expire as a new one.
+
+    Until now it had the time of the one before, so that one was not good again for a moment.
+    """
+    if vars(instance).pop(_CHANGES, False):
+        expires_at = expiry.choose() if instance.has_usable_password() else None
+        expiry.record_new_secret(instance, expires_at)
+
+
 def _end_client(rows: QuerySet[User], instance: User) -> None:
     """End the credentials and tokens of a client that becomes staff: programs hold them."""
     tokens.revoke_all(rows)
     RetiredSecret.objects.filter(client__in=rows).delete()
+    ClientProfile.objects.filter(client__in=rows).update(secret_expires_at=None)
     ClientKey.objects.filter(client__in=rows).delete()
     WorkloadIdentity.objects.filter(client__in=rows).delete()
     instance.password = make_password(None)

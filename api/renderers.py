@@ -21,7 +21,7 @@ from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import TokenError
 
 from api import browser, keys, tokens
-from api.endpoints import endpoints, split_docstring
+from api.endpoints import endpoints, handler, split_docstring
 from api.exceptions import UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Page(BrowsableAPIRenderer):
         origin = self.request.build_absolute_uri("/")[:-1]
         return {
             "name": self.get_name(self.view),
-            "description": split_docstring(type(self.view))[0],
+            "description": self._description(),
             "origin": origin,
             "address": shlex.quote(origin + self.request.get_full_path()),
             "response": self.response,
@@ -93,6 +93,11 @@ class Page(BrowsableAPIRenderer):
             "seconds_left": session["exp"] - time.time() if session else 0,
             "lifetime": format_duration(tokens.LIFETIME),
         }
+
+    def _description(self) -> str:
+        documented = handler(self.view, str(self.request.method))
+        has_own = bool(documented and documented.__doc__)
+        return split_docstring(documented if has_own else type(self.view))[0]
 
     def session(self, data: Any) -> tokens.AccessToken | None:
         """Return the token in the browser's cookie. Delete the cookie if the token is bad."""

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 
-INTROSPECT, REGISTER = "introspect", "register"  # scopes that this service requires
+# The scopes that this service requires.
+INTROSPECT, REGISTER = "introspect", "register"
+CLIENTS_READ, CLIENTS_WRITE, KEYS_WRITE = "clients:read", "clients:write", "keys:write"
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 NOT_A_SCOPE = (
     "A scope has letters and digits of ASCII and punctuation, such as orders:read, but no space, "

@@ -93,7 +93,14 @@ def _name_credential(grant: Grant) -> str:
     login, grant_id = grant.login, grant.resource.grant_id if grant.resource else 0
     bound_to = login.secret_hash or login.credential
     fingerprint = _fingerprint(settings.SECRET_KEY, bound_to, login.client.generation, grant_id)
-    return f"{login.credential}.{fingerprint}" if login.credential else fingerprint
+    return fingerprint if login.secret_hash else f"{login.credential}.{fingerprint}"
+
+
+def _expiry(grant: Grant) -> int:
+    """No token outlives what it was obtained with, not even for those who verify it offline."""
+    end = grant.issued_at + LIFETIME
+    ends_at = grant.login.ends_at
+    return end if ends_at is None else max(grant.issued_at, min(end, ends_at))
 
 
 # To add a claim, add a line. Verification requires only those in REQUIRED, so existing tokens stay
@@ -109,7 +116,7 @@ CLAIMS = {
     "scope": Claim(lambda grant: " ".join(grant.scopes), "What the token allows."),
     "iat": Claim(lambda grant: grant.issued_at, "When the token was issued."),
     "exp": Claim(
-        lambda grant: grant.issued_at + LIFETIME,
+        _expiry,
         "When the token expires; it is refused from that second on.",
     ),
     "jti": Claim(lambda _: secrets.token_hex(16), "Token id, used to revoke it."),
@@ -220,12 +227,17 @@ def issue(
     """Return a token for a client that has just logged in. Raises `TokenTooLongError`."""
     grant = Grant(login, scopes, int(time.time()), resource)
     claims = {name: claim.value(grant) for name, claim in CLAIMS.items()}
-    token = IssuedToken(_backend.encode(claims), LIFETIME, " ".join(scopes))
+    lifetime = int(claims["exp"]) - grant.issued_at
+    token = IssuedToken(_backend.encode(claims), lifetime, " ".join(scopes))
     if len(token.text) > MAX_LENGTH:
         raise TokenTooLongError
-    named = {"resource": resource.identifier} if resource else {}
     audit.record(
-        "token_issued", client=login.client_id, address=login.address, jti=claims["jti"], **named
+        "token_issued",
+        client=login.client_id,
+        address=login.address,
+        jti=claims["jti"],
+        credential=login.credential,
+        **({"resource": resource.identifier} if resource else {}),
     )
     return token
 

@@ -3,9 +3,14 @@
 API paths have no trailing slash, as in the walk-through.
 """
 
-from django.urls import path
+from django.urls import path, register_converter
 
-from api.views import areas, discovery, health, registration, tokens
+from api.routers import ClientIdConverter, Router
+from api.views import areas, clients, discovery, health, keys, registration, tokens
+
+register_converter(ClientIdConverter, "client_id")
+router = Router()
+router.register("clients", clients.ClientViewSet, "client")
 
 urlpatterns = [
     path("", discovery.RootView.as_view(), name="root"),
@@ -15,6 +20,8 @@ urlpatterns = [
     path("register", registration.RegisterView.as_view(), name="register"),
     path("introspect", tokens.IntrospectView.as_view(), name="introspect"),
     path("revoke", tokens.RevokeView.as_view(), name="revoke"),
+    *router.urls,
+    path("keys", keys.KeysView.as_view(), name="keys"),
     path(".well-known/jwks.json", discovery.JWKSView.as_view(), name="jwks"),
     path(
         ".well-known/oauth-authorization-server",

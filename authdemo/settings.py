@@ -56,14 +56,21 @@ def rate(name: str, default: str) -> tuple[int, int]:
     return int(form[1]), seconds[form[2]]
 
 
-def duration(name: str, default: str) -> timedelta:
-    """Read a duration such as `90s`, `5m` or `1h`, at most a day."""
+def duration(name: str, default: str, *, days: int = 1) -> timedelta:
+    """Read a duration such as `90s`, `5m`, `1h` or `90d`, at most so many days.
+
+    It is 0 if neither a value nor a default is given.
+    """
     value: str = env.str(name, default)
-    form = re.fullmatch(r"([1-9][0-9]{0,4})([smh])", value)
-    seconds = int(form[1]) * {"s": 1, "m": 60, "h": 60 * 60}[form[2]] if form else 0
-    if not 0 < seconds <= 24 * 60 * 60:
-        raise ImproperlyConfigured(f"{name} must be a time such as {default!r}, not {value!r}.")
-    return timedelta(seconds=seconds)
+    if value == default == "":
+        return timedelta()
+    form = re.fullmatch(r"([1-9][0-9]{0,4})([smhd])", value)
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    length = timedelta(**{units[form[2]]: int(form[1])}) if form else timedelta()
+    if not timedelta() < length <= timedelta(days=days):
+        example = default or "90d"
+        raise ImproperlyConfigured(f"{name} must be a time such as {example!r}, not {value!r}.")
+    return length
 
 
 def boolean(name: str, *, default: bool) -> bool:
@@ -380,6 +387,7 @@ SIMPLE_JWT = {
 ASSERTION_AUDIENCE = one_of("ASSERTION_AUDIENCE", "issuer", "issuer", "token-endpoint")
 # How long the kept keys of an issuer serve while it is down.
 ISSUER_KEYS_KEPT = duration("ISSUER_KEYS_KEPT", "24h")
+SECRET_MAX_AGE = duration("SECRET_MAX_AGE", "", days=3650)  # 0 is for ever
 REGISTRATION = one_of("REGISTRATION", "open" if IS_LOCAL else "closed", "open", "closed")
 
 # Limits
@@ -423,6 +431,10 @@ def metrics_directory() -> str:
 
 
 METRICS_DIRECTORY = metrics_directory()
+
+# Usage of clients
+
+USAGE_KEPT = duration("USAGE_KEPT", "90d", days=3660)
 
 # API
 
@@ -488,7 +500,7 @@ LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
 # of its child loggers, so each full name is listed.
 REPETITIVE_LOGGERS = tuple(
     f"api.{name}"
-    for name in ("credentials", "exceptions", "issuers", "keys", "throttling", "usage")
+    for name in ("credentials", "exceptions", "issuers", "keys", "throttling", "usage", "writes")
 )
 QUOTING_LOGGERS = tuple(  # Django logs these refusals with a traceback
     f"django.security.{name}"

@@ -20,7 +20,7 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from api.client_search import MAX_FOUND
+from api.client_search import MAX_FOUND, last_expired, next_to_expire
 from api.models import Client, Resource, ResourceGrant, Scope
 
 MAX_LISTED = MAX_FOUND  # rows that can be paged through; beyond them, search
@@ -90,6 +90,28 @@ class LastUsedFilter(SimpleListFilter):
                 return queryset.filter(last_login__lt=now - timedelta(days=30))
             case "never":
                 return queryset.filter(last_login=None)
+        return queryset
+
+
+class ExpiryFilter(SimpleListFilter):
+    title, parameter_name = "expiry of secrets and keys", "expires"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("week", "Within 7 days"),
+            ("month", "Within 30 days"),
+            ("past", "Expired"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Client]) -> QuerySet[Client]:
+        now = timezone.now()
+        match self.value():
+            case "week":
+                return next_to_expire(queryset, now + timedelta(days=7))
+            case "month":
+                return next_to_expire(queryset, now + timedelta(days=30))
+            case "past":
+                return last_expired(queryset)
         return queryset
 
 

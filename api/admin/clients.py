@@ -36,6 +36,7 @@ class ClientAdmin(BulkAdmin):
         client_list.ScopeFilter,
         client_list.ResourceFilter,
         client_list.LastUsedFilter,
+        client_list.ExpiryFilter,
     )
     search_fields = ("username", "first_name")
     search_help_text = (
@@ -88,7 +89,7 @@ class ClientAdmin(BulkAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow only the filters of the list. `password__startswith` could reveal a hash."""
-        return lookup in {"is_active__exact", "scope", "api", "last_used"}
+        return lookup in {"is_active__exact", "scope", "api", "last_used", "expires"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
         return super().get_queryset(request).prefetch_related("groups")
@@ -103,7 +104,7 @@ class ClientAdmin(BulkAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
         if obj is None:
-            return ("new_id", "first_name", "groups", *self.grants)
+            return ("new_id", "first_name", "groups", *self.grants, "secret_expires")
         return (
             *("first_name", "is_active", "groups", *self.grants, "auth_method"),
             *self.readonly_fields,
@@ -136,7 +137,12 @@ class ClientAdmin(BulkAdmin):
             scopes = [group.name for group in form.cleaned_data["groups"]]
             new_id = str(form.cleaned_data["new_id"] or "")
             try:
-                client, obj.secret = create_client(new_id, name=obj.first_name, scopes=scopes)
+                client, obj.secret = create_client(
+                    new_id,
+                    name=obj.first_name,
+                    scopes=scopes,
+                    secret_expires_at=form.cleaned_data["secret_expires"],
+                )
             except ValidationError as error:
                 raise AlreadyAddedError(new_id) from error
             obj.pk, obj.username = client.pk, client.username

@@ -49,7 +49,8 @@ def _secrets(client: Client, user: Any, *, has_others: bool) -> Iterator[Row]:
         # Without a profile, the secret has not been used since keys were introduced.
         used_at = profile.secret_used_at if profile else None if has_others else client.last_login
         made_at = (profile and profile.secret_made_at) or client.date_joined
-        yield Row("Secret", "secret", format_time(made_at), "never", _when(used_at), links)
+        expires = _expiry(profile.secret_expires_at if profile else None)
+        yield Row("Secret", "secret", format_time(made_at), expires, _when(used_at), links)
     if ends_at := clients.grace_end(client):
         if user.has_perm("api.rotate_secret"):
             links = (("Remove", _removal(client, PREVIOUS_SECRET)),)
@@ -57,14 +58,12 @@ def _secrets(client: Client, user: Any, *, has_others: bool) -> Iterator[Row]:
 
 
 def _key(client: Client, key: ClientKey, user: Any) -> Row:
-    expires = _when(key.expires_at)
-    if key.expires_at and key.expires_at <= timezone.now():
-        expires = f"expired {expires}"
     links: tuple[tuple[str, str], ...] = ()
     if user.has_perm("api.delete_clientkey"):
         links = (("Remove", _removal(client, key.kid)),)
     kind = f"key {' '.join(key.jwk[member] for member in ('kty', 'crv') if member in key.jwk)}"
-    return Row(str(key), kind, format_time(key.created_at), expires, _when(key.last_used_at), links)
+    created, expires = format_time(key.created_at), _expiry(key.expires_at)
+    return Row(str(key), kind, created, expires, _when(key.last_used_at), links)
 
 
 def _identity(client: Client, identity: WorkloadIdentity, user: Any) -> Row:
@@ -80,6 +79,11 @@ def _identity(client: Client, identity: WorkloadIdentity, user: Any) -> Row:
 
 def _removal(client: Client, name: str) -> str:
     return reverse("admin:api_client_remove", args=(client.pk, name))
+
+
+def _expiry(moment: datetime | None) -> str:
+    has_passed = moment and moment <= timezone.now()
+    return f"expired {_when(moment)}" if has_passed else _when(moment)
 
 
 def _when(moment: datetime | None) -> str:

@@ -18,9 +18,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils import timezone
 
-from api import client_keys, clients, tokens
+from api import client_keys, clients, expiry, tokens
 from api.admin.credential_table import PREVIOUS_SECRET, SECRET, rows
 from api.admin.deletion import ExplainedDeletion
 from api.admin.forms import KeyForm, RotationForm
@@ -98,11 +97,13 @@ class CredentialsAdmin(ExplainedDeletion):
         grace = timedelta(hours=int(form.cleaned_data["grace"]))
         with transaction.atomic():
             secret = clients.rotate_secret(
-                client, grace=grace, version=form.cleaned_data["version"]
+                client,
+                grace=grace,
+                version=form.cleaned_data["version"],
+                expires_at=form.cleaned_data["expires"],
             )
-            ends = (
-                f"good until {format_time(timezone.now() + grace)}" if grace else "no longer good"
-            )
+            ends_at = clients.grace_end(client)
+            ends = f"good until {format_time(ends_at)}" if ends_at else "no longer good"
             self.log_change(request, client, f"Rotated the secret; the old one is {ends}.")
         record_change(request, "secret_rotated", client=client.username)
         return self.show_once(
@@ -189,7 +190,13 @@ class CredentialsAdmin(ExplainedDeletion):
             "curl --header 'Content-Type: application/json' --request POST \\\n"
             f"  --data {shlex.quote(body)} \\\n  {settings.PUBLIC_URL}/login"
         )
-        context = {"secret": HiddenInLogs(secret), "curl": HiddenInLogs(curl), "note": note}
+        expires_at = expiry.of(client)
+        context = {
+            "secret": HiddenInLogs(secret),
+            "curl": HiddenInLogs(curl),
+            "note": note,
+            "expires": format_time(expires_at) if expires_at else "never",
+        }
         return self._render(request, "secret", client, title, context)
 
     def _render(

@@ -1,6 +1,7 @@
 """The forms for editing a client or an API, rotating a secret and adding a key."""
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -8,7 +9,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from api import client_keys, public_keys
+from api import client_keys, expiry, public_keys
 from api.client_authentication import METHODS
 from api.identifiers import MAX_LENGTH
 from api.jose import UnusableKeyError
@@ -49,6 +50,24 @@ def offer_new_scope(form: forms.BaseForm, name: str, user: Any) -> None:
         form.fields[name].widget.may_add = user.has_perm("api.add_scope")
 
 
+class ExpiryField(forms.DateTimeField):
+    """The end of something, as a date: its first second."""
+
+    widget = forms.DateTimeInput(attrs={"type": "date"})
+
+    def __init__(self, label: str, help_text: str) -> None:
+        super().__init__(label=label, help_text=help_text, required=False)
+
+
+class SecretExpiryField(ExpiryField):
+    def __init__(self, label: str) -> None:
+        first = "The first day on which it is refused."
+        super().__init__(label, f"{first} Leave empty for never, or the latest allowed.")
+
+    def clean(self, value: Any) -> datetime | None:
+        return expiry.choose(super().clean(value))
+
+
 class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
     # Of the client to add. It makes sure that a form that is sent twice adds one client.
     new_id = forms.UUIDField(
@@ -75,6 +94,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         help_text="How the client must prove its identity.",
     )
+    secret_expires = SecretExpiryField("The secret expires")
 
     class Meta:
         model = Client
@@ -96,6 +116,8 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
         )
         profile = ClientProfile.objects.filter(pk=self.instance.pk).first()
         self.initial["auth_method"] = profile.auth_method if profile else ""
+        if self.instance.pk:  # only a rotation decides anew
+            del self.fields["secret_expires"]
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or self.cleaned_data
@@ -161,6 +183,7 @@ class RotationForm(forms.Form):
         widget=forms.RadioSelect,
         initial="24",
     )
+    expires = SecretExpiryField("The new secret expires")
     version = forms.CharField(widget=forms.HiddenInput)
 
 
@@ -181,10 +204,8 @@ class KeyForm(forms.Form):
     name = forms.CharField(
         max_length=client_keys.MAX_NAME_LENGTH, required=False, help_text="Where the key is used."
     )
-    expires = forms.DateTimeField(
-        required=False,
-        widget=forms.DateTimeInput(attrs={"type": "date"}),
-        help_text="The first day on which the key is refused. Leave empty for never.",
+    expires = ExpiryField(
+        "Expires", "The first day on which the key is refused. Leave empty for never."
     )
 
     def clean_key(self) -> list[GivenKey]:

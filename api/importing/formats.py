@@ -8,11 +8,15 @@ Django's users. It also knows a client list of Hydra and a realm of Keycloak. It
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from api.importing.rows import Refusal, RefusedError, Row
 
-COLUMNS = {"client_id", "client_name", "scope", "active", "client_secret", "client_secret_hash"}
+COLUMNS = {
+    *("client_id", "client_name", "scope", "active"),
+    *("client_secret", "client_secret_hash", "client_secret_expires_at"),
+}
 # Scopes that every realm of Keycloak has, for people.
 KEYCLOAK_SCOPES = {
     *("acr", "address", "basic", "email", "microprofile-jwt", "offline_access", "organization"),
@@ -110,7 +114,16 @@ def _own(found: Mapping[str, Any]) -> Row:
         str(active).lower() not in {"false", "0", "no"} if active not in (None, "") else True,
         found.get("client_secret") or "",
         found.get("client_secret_hash") or "",
+        _moment(found.get("client_secret_expires_at") or 0),
     )
+
+
+def _moment(seconds: Any) -> datetime | None:
+    """Read a time in seconds since 1970; 0 is never (RFC 7591 §3.2.1)."""
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC) if int(seconds) else None
+    except (OverflowError, OSError) as error:
+        raise ValueError from error
 
 
 def _application(fields: Mapping[str, Any]) -> Row:

@@ -18,6 +18,10 @@ class Migration(migrations.Migration):
             name='secret_expires_at',
             field=models.DateTimeField(db_index=True, null=True),
         ),
+        migrations.AddIndex(
+            model_name='clientkey',
+            index=models.Index(fields=['expires_at'], name='api_clientkey_expires'),
+        ),
         migrations.AddField(
             model_name='retiredsecret',
             name='last_used_at',
@@ -35,10 +39,25 @@ class Migration(migrations.Migration):
                 ('hour', models.DateTimeField(db_index=True)),
                 ('outcome', models.CharField(max_length=64)),
                 ('count', models.PositiveBigIntegerField()),
-                ('client', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='usage', to=settings.AUTH_USER_MODEL)),
+                ('client', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='usage', to=settings.AUTH_USER_MODEL)),
             ],
             options={
+                'verbose_name_plural': 'hours of usage',
                 'constraints': [models.UniqueConstraint(fields=('client', 'hour', 'outcome'), name='api_usage_once')],
+                'indexes': [models.Index(fields=['hour'], condition=models.Q(('outcome', 'success'), _negated=True), name='api_usage_failures')],
+            },
+        ),
+        migrations.CreateModel(
+            name='UsageTotal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('hour', models.DateTimeField()),
+                ('outcome', models.CharField(max_length=64)),
+                ('count', models.PositiveBigIntegerField()),
+            ],
+            options={
+                'verbose_name_plural': 'hours of all usage',
+                'constraints': [models.UniqueConstraint(fields=('hour', 'outcome'), name='api_usage_total_once')],
             },
         ),
     ]

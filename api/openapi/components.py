@@ -22,11 +22,29 @@ from api.parsers import FormParser
 REFERENCE = "#/components/schemas/"
 TEXT = {"type": "string"}
 URL = {"type": "string", "format": "uri"}
+STRICT = {"NewClient", "PatchedClientChanges", "Rotation", "Nothing"}  # refuse unknown members
+PERHAPS_TIME = {"type": ["string", "null"], "format": "date-time"}
 # What an example does not tell of a member, wherever it is found.
 MEMBERS: dict[str, dict[str, Any]] = {
     "client_id_issued_at": {"description": "Seconds since 1970."},
     "client_secret": {"description": "Shown this once."},
-    "client_secret_expires_at": {"description": "0, which is never."},
+    "client_secret_expires_at": {"description": "Seconds since 1970; 0 is never."},
+    "created_at": PERHAPS_TIME,
+    "default_resource": {
+        "type": ["string", "null"],
+        "description": "The API that tokens are for if the client names none; else this service.",
+    },
+    "expires_at": PERHAPS_TIME | {"description": "null is never."},
+    "hour": {"description": "When the hour begins.", "format": "date-time"},
+    "id": {"description": "secret, previous_secret, or the likes of key:17 and identity:3."},
+    "last_used_at": PERHAPS_TIME | {"description": "To the minute; null is never."},
+    "last_used_from": {"type": ["string", "null"], "description": "The address, where known."},
+    "outcomes": {
+        "type": "object",
+        "additionalProperties": {"type": "integer"},
+        "description": "success, throttled, or the reason of a failure; and how often.",
+    },
+    "signs_from": {"format": "date-time"},
     "error": {"description": "What is wrong, for programs."},
     "error_description": {"description": "What is wrong, for people."},
     "expires_in": {"description": "Seconds."},
@@ -75,7 +93,12 @@ def schemas() -> dict[str, dict[str, Any]]:
     of_client = {each.name: each for method in METHODS.values() for each in method.reads}.values()
     jwk = like(dict.fromkeys(("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e"), ""))
     jwk["required"] = ["kty", "kid", "use", "alg"]
+    client = managed_client(shown["Client"])
+    created = managed_client(shown["CreatedClient"])
+    created["required"].remove("client_secret")  # of a client with keys
     return {name: like(example) for name, example in shown.items()} | {
+        "Client": client,
+        "CreatedClient": created,
         "Login": parameters(
             *of_client,
             GRANT_TYPE,
@@ -120,9 +143,28 @@ def registered_client(example: dict[str, Any], jwk: dict[str, Any]) -> dict[str,
     return schema
 
 
+def managed_client(example: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a client as its managers see it."""
+    schema = like(example)
+    schema["properties"] |= {
+        "active": {"type": "boolean", "description": "Whether it may log in."},
+        "client_secret_expires_at": {
+            "type": ["integer", "null"],
+            "description": "Seconds since 1970; 0 is never, and null is without a secret.",
+        },
+        "token_endpoint_auth_method": {
+            "type": "string",
+            "description": "The only method it may use, or empty for any.",
+        },
+    }
+    return schema
+
+
 def like(example: Any) -> dict[str, Any]:
     """Return the schema of values such as this one; an object has its members and no others."""
     match example:
+        case None:
+            return {}  # see `MEMBERS`
         case bool():
             return {"const": example}
         case int():
@@ -171,8 +213,10 @@ def parameters(
 def complete(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
     """Add the above to a generated document (one of drf-spectacular's postprocessing hooks)."""
     components, shown = result["components"], examples()
-    for schema in components["schemas"].values():
+    for name, schema in components["schemas"].items():
         _allow_blank(schema.get("properties", {}))
+        if name in STRICT:
+            schema["additionalProperties"] = False
     components["schemas"] = dict(sorted((schemas() | components["schemas"]).items()))
     components["securitySchemes"] = deepcopy(SECURITY_SCHEMES)
     flow = components["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
@@ -199,11 +243,13 @@ def _allow_blank(properties: dict[str, Any]) -> None:
 
 
 def _show(content: dict[str, Any], examples: dict[str, Any]) -> None:
-    """Add the example of a body's component."""
-    for described in content.values():
+    """Add the example of a body's component; a form holds text only."""
+    for media_type, described in content.items():
         component = described["schema"].get("$ref", "").removeprefix(REFERENCE)
-        if component in examples:
-            described["examples"] = {"Example": {"value": examples[component]}}
+        shown = examples.get(component)
+        is_text = shown is not None and all(isinstance(value, str) for value in shown.values())
+        if shown is not None and (is_text or media_type != FormParser.media_type):
+            described["examples"] = {"Example": {"value": shown}}
 
 
 def _restrict_form(content: dict[str, Any]) -> None:

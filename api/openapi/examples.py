@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api import tokens
-from api.credentials import Login
-from api.models import Client
+from api.credentials import CURRENT, Login
+from api.models import Client, SigningKey
 from api.standing import ClientState
 
 ISSUED_AT = 1795472068
 ACCESS_TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Imx4UXd2ZzBqbXpHWDFQZlZ3TmpieE5"  # noqa: S105 (cut off)
 DEMO_CLIENT = {"client_id": "foo", "client_secret": "bar"}  # which `manage.py demo` makes
 SCOPES = ("read", "write")
+RESOURCE, TIME = "https://orders.example.com", "2026-11-26T12:00:00Z"
 
 
 def claims() -> dict[str, Any]:
@@ -22,14 +23,14 @@ def claims() -> dict[str, Any]:
     client = ClientState(
         "reporting", pk=1, is_active=True, secret_hashes=("",), generation=0, groups=SCOPES
     )
-    grant = tokens.Grant(Login(client, address=""), SCOPES, ISSUED_AT)
+    grant = tokens.Grant(Login(client, "", CURRENT), SCOPES, ISSUED_AT)
     made = {name: claim.value(grant) for name, claim in tokens.CLAIMS.items()}
     del made[tokens.FINGERPRINT_CLAIM]
     return made | {"jti": "29d40acbebf34132b9cbd2325cae4f20"}
 
 
 def examples() -> dict[str, dict[str, Any]]:
-    from api.views import discovery, registration  # which describe themselves with components
+    from api.views import discovery, keys, registration  # which describe themselves with components
     from api.views.tokens import token_response
 
     token = tokens.IssuedToken(ACCESS_TOKEN, tokens.LIFETIME, " ".join(SCOPES))
@@ -48,6 +49,7 @@ def examples() -> dict[str, dict[str, Any]]:
         "use": "sig",
         "alg": "ES256",
     }
+    key = SigningKey(kid=jwk["kid"], algorithm=jwk["alg"], signs_from=client.date_joined)
     return {
         "Login": {"grant_type": "client_credentials", **DEMO_CLIENT},
         "OwnToken": {"token": ACCESS_TOKEN, **DEMO_CLIENT},
@@ -62,4 +64,40 @@ def examples() -> dict[str, dict[str, Any]]:
         "Metadata": discovery.metadata(),
         "ResourceMetadata": discovery.resource_metadata(),
         "Status": {"status": "ok"},
+        **_of_management(client.username, secret),
+        "SigningKey": keys.key_information(key),
+    }
+
+
+def _of_management(client_id: str, secret: str) -> dict[str, dict[str, Any]]:
+    client = {
+        "client_id": client_id,
+        "client_name": "Billing",
+        "active": True,
+        "scope": " ".join(SCOPES),
+        "resources": [RESOURCE],
+        "default_resource": RESOURCE,
+        "token_endpoint_auth_method": "client_secret_basic",
+        "client_id_issued_at": ISSUED_AT,
+        "client_secret_expires_at": 0,
+        "last_used_at": TIME,
+    }
+    credential = {
+        "id": "previous_secret",
+        "name": "",
+        "created_at": None,
+        "expires_at": TIME,
+        "last_used_at": TIME,
+        "last_used_from": "192.0.2.7",
+    }
+    changes = {"client_name": "Billing", "scope": " ".join(SCOPES), "resources": [RESOURCE]}
+    return {
+        "NewClient": changes,
+        "PatchedClientChanges": changes | {"active": False},
+        "Rotation": {"grace": 24 * 60 * 60, "expires_at": "2030-01-31T12:00:00Z"},
+        "Nothing": {},
+        "Client": client,
+        "CreatedClient": client | {"client_secret": secret},
+        "Credentials": {"credentials": [credential]},
+        "Usage": {"hours": [{"hour": TIME, "outcomes": {"success": 12, "wrong secret": 1}}]},
     }

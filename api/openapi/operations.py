@@ -15,15 +15,17 @@ from typing import Any, TypeVar
 from django.conf import settings
 from drf_spectacular import openapi
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.utils import OpenApiRequest, OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiRequest, OpenApiResponse
 from rest_framework import exceptions
 from rest_framework.permissions import SAFE_METHODS
+from rest_framework.serializers import Serializer
 
 from api.client_authentication import METHODS
-from api.endpoints import endpoints, split_docstring
+from api.endpoints import endpoints, handler, split_docstring
 from api.exceptions import (
     APIError,
     BodyTooLarge,
+    ChangedMeanwhile,
     CSRFFailed,
     InsufficientScope,
     InvalidClient,
@@ -43,7 +45,15 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 ANY_JSON = {"type": ["object", "array"]}
 NO_STORE = "no-store"
-HEADERS = {"Accept-Encoding": "string", "Retry-After": "integer", "WWW-Authenticate": "string"}
+HEADERS = {
+    **dict.fromkeys(("Accept-Encoding", "ETag", "Location", "WWW-Authenticate"), "string"),
+    "Retry-After": "integer",
+}
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    location=OpenApiParameter.HEADER,
+    description="The ETag of the client as you know it. If it has another one now, you get 412.",
+)
 OF_A_BODY = (exceptions.ParseError(), BodyTooLarge(), UnsupportedBody())
 OF_A_CLIENT = (
     InvalidClient(),
@@ -62,14 +72,17 @@ def document() -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Describe:
-    """A decorator for a view's method. `returns` and `takes` name components.
+    """A decorator for a view's method. `returns` names a component; `takes` does, or is one.
 
-    `media_type` is for a response that the renderers do not make.
+    `media_type` is for a response that the renderers do not make. `query` reads the query, and
+    `headers` are those of the response.
     """
 
     returns: str = ""
     media_type: str = ""
-    takes: str = ""
+    takes: str | type[Serializer[Any]] = ""
+    query: type[Serializer[Any]] | None = None
+    headers: tuple[str, ...] = ()
     status: int = HTTPStatus.OK
     errors: tuple[APIError, ...] = ()
     cache_control: str = NO_STORE
@@ -84,20 +97,24 @@ class AutoSchema(openapi.AutoSchema):
 
     @property
     def handler(self) -> Any:
-        return getattr(self.view, self.method.lower())
+        return handler(self.view, self.method)
 
     @property
     def described(self) -> Describe:
         return getattr(self.handler, "described", Describe())
 
     def is_excluded(self) -> bool:
-        return self.method not in self.view.allowed_methods
+        return self.method not in self._methods()
 
     def get_operation_id(self) -> str:
         names = {entry.path: entry.name.replace(":", "_") for entry in endpoints()}
         name = names[f"/{self.path_regex}"]
-        others = set(self.view.allowed_methods) - {self.method, "HEAD", "OPTIONS"}
+        others = self._methods() - {self.method, "HEAD", "OPTIONS"}
         return f"{name}_{self.method.lower()}" if others else name
+
+    def _methods(self) -> set[str]:
+        actions = getattr(self.view, "action_map", None) or {}
+        return set(map(str.upper, actions)) or set(self.view.allowed_methods)
 
     def get_summary(self) -> str:
         return self._documentation()[0].removesuffix(".")
@@ -117,15 +134,23 @@ class AutoSchema(openapi.AutoSchema):
             schemes = [{"bearer": []}, {"oauth2": self._required_scopes()}]
         return [*schemes, {}] if self._is_open() else schemes
 
+    def get_override_parameters(self) -> list[Any]:
+        if_match = [IF_MATCH] if ChangedMeanwhile in map(type, self.described.errors) else []
+        return [*if_match, *([self.described.query] if self.described.query else [])]
+
     def get_request_serializer(self) -> Any:
-        if hasattr(self.view, "serializer_class"):
+        if getattr(self.view, "serializer_class", None):
             return super().get_request_serializer()
+        if not isinstance(self.described.takes, str):
+            return self.described.takes
         schema = reference(self.described.takes) if self.described.takes else ANY_JSON
         return {media_type: OpenApiRequest(schema) for media_type in self.map_parsers()}
 
     def get_response_serializers(self) -> Any:
-        if hasattr(self.view, "serializer_class") and not self.described.returns:
+        if getattr(self.view, "serializer_class", None) and not self.described.returns:
             return super().get_response_serializers()
+        if self.described.status == HTTPStatus.NO_CONTENT:
+            return {self.described.status: OpenApiResponse(None, self.get_summary())}
         schema = reference(self.described.returns) if self.described.returns else ANY_JSON
         described = OpenApiResponse(schema, self.get_summary())
         if self.described.media_type:
@@ -137,7 +162,7 @@ class AutoSchema(openapi.AutoSchema):
         if operation is None:
             return None
         for response in operation["responses"].values():
-            response["headers"] = _headers(self.described.cache_control)
+            response["headers"] = _headers(self.described.cache_control, *self.described.headers)
         by_status: dict[int, list[APIError]] = {}
         for error in filter(None, map(translate, self._errors())):
             by_status.setdefault(error.status_code, []).append(error)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from api import identifiers
 from api.hashers import GeneratedSecretHasher
-from api.standing.rows import COLUMNS, TABLES, fetch, state, timestamp
+from api.standing.rows import COLUMNS, TABLES, fetch, seconds, state, timestamp
 from api.standing.states import (
     ClientState,
     GrantedResource,
@@ -20,15 +20,12 @@ from api.standing.states import (
     StoredKey,
 )
 
-LAST_USED_PRECISION = timedelta(hours=1)
-KEY_USED_PRECISION = timedelta(minutes=1)
 ISSUER_KEYS_FRESH = timedelta(minutes=5)
 ISSUER_RETRY = timedelta(seconds=30)
 
 _LOGIN_COLUMNS = f"""
-    {COLUMNS}, client.last_login > %(recently)s AS was_used_recently,
-    profile.secret_used_at > %(recently)s AS secret_was_used_recently, profile.auth_method,
-    client.is_staff, NOT client.is_staff AND NOT client.is_superuser AS is_client,
+    {COLUMNS}, profile.auth_method, client.is_staff,
+    NOT client.is_staff AND NOT client.is_superuser AS is_client,
     (
         SELECT resource.identifier FROM api_resourcegrant AS granted
         JOIN api_resource AS resource ON resource.id = granted.resource_id
@@ -40,13 +37,21 @@ _LOGIN_TABLES = f"""
     LEFT JOIN api_clientprofile AS profile ON profile.client_id = client.id
 """
 _LOGIN = f"""
-    SELECT {_LOGIN_COLUMNS}, scope.name AS scope
+    SELECT {_LOGIN_COLUMNS}, scope.name AS scope,
+        {{secret_ends_at}} AS secret_ends_at, {{retired_ends_at}} AS retired_ends_at
     FROM {_LOGIN_TABLES}
     LEFT JOIN auth_user_groups AS membership ON membership.user_id = client.id
         AND %(secret_hash)s IN ('', client.password, retired.hash)
     LEFT JOIN auth_group AS scope ON scope.id = membership.group_id
     WHERE client.username = %(client_id)s
 """  # noqa: S608 (made of constants)
+_LOGINS = {
+    vendor: _LOGIN.format(
+        secret_ends_at=seconds(vendor, "profile.secret_expires_at"),
+        retired_ends_at=seconds(vendor, "retired.expires_at"),
+    )
+    for vendor in ("postgresql", "sqlite")
+}
 # All scopes in one column, so that there is one row per key.
 _SCOPES = """(
     SELECT CAST({json_array}(scope.name) AS text) FROM auth_user_groups AS membership
@@ -56,7 +61,7 @@ _SCOPES = """(
 _JSON_ARRAY = {"postgresql": "json_agg", "sqlite": "json_group_array"}
 _KEY_LOGIN = f"""
     SELECT {_LOGIN_COLUMNS}, held.id AS key_pk, CAST(held.jwk AS text) AS jwk,
-        held.last_used_at > %(key_recently)s AS key_was_used_recently,
+        {{key_ends_at}} AS key_ends_at,
         CASE WHEN held.id IS NOT NULL THEN {_SCOPES} END AS scopes
     FROM {_LOGIN_TABLES}
     LEFT JOIN api_clientkey AS held ON held.client_id = client.id
@@ -66,12 +71,12 @@ _KEY_LOGIN = f"""
     ORDER BY held.id DESC
 """  # noqa: S608 (made of constants)
 _KEY_LOGINS = {
-    vendor: _KEY_LOGIN.format(json_array=function) for vendor, function in _JSON_ARRAY.items()
+    vendor: _KEY_LOGIN.format(json_array=function, key_ends_at=seconds(vendor, "held.expires_at"))
+    for vendor, function in _JSON_ARRAY.items()
 }
 _IDENTITY_LOGIN = f"""
     SELECT {_LOGIN_COLUMNS}, client.username AS client_id, {_SCOPES} AS scopes,
         identity.id AS identity_pk, CAST(identity.claims AS text) AS claims,
-        identity.last_used_at > %(key_recently)s AS identity_was_used_recently,
         issuer.id AS issuer_pk, issuer.audience, issuer.is_internal,
         issuer.given_jwks <> '' AS is_given,
         CASE WHEN issuer.given_jwks <> '' THEN issuer.given_jwks
@@ -103,9 +108,9 @@ _UNKNOWN_CLIENT = {
     "is_client": True,
     "secret_hash": f"{GeneratedSecretHasher.algorithm}${64 * '-'}",
     "retired_hash": None,
+    "secret_ends_at": None,
+    "retired_ends_at": None,
     "generation": None,
-    "was_used_recently": None,
-    "secret_was_used_recently": None,
     "auth_method": None,
     "scope": None,
     "default_resource": None,
@@ -120,15 +125,15 @@ def look_up_for_login(client_id: str, *, secret_hash: str = "") -> ClientState:
     With a `secret_hash`, groups are read only if it is one of the client's: their number must not
     show in the time of a refusal. Without one, the time of the slow hash hides it.
     """
-    now = timezone.now()
     params = {
         "client_id": client_id,
         "secret_hash": secret_hash,
-        "now": timestamp(now),
-        "recently": timestamp(now - LAST_USED_PRECISION),
+        "now": timestamp(timezone.now()),
     }
-    rows = fetch(_LOGIN, params) or [_UNKNOWN_CLIENT]
-    return _login_state(client_id, rows[0], [row["scope"] for row in rows if row["scope"]])
+    rows = fetch(_LOGINS[connection.vendor], params) or [_UNKNOWN_CLIENT]
+    ends = (rows[0]["secret_ends_at"], rows[0]["retired_ends_at"])
+    groups = [row["scope"] for row in rows if row["scope"]]
+    return _login_state(client_id, rows[0], groups, secret_ends=ends)
 
 
 def look_up_for_assertion(client_id: str, *, kid: str) -> tuple[ClientState, list[StoredKey]]:
@@ -136,20 +141,15 @@ def look_up_for_assertion(client_id: str, *, kid: str) -> tuple[ClientState, lis
 
     An empty `kid` asks for all keys. Groups are read only if there is a key.
     """
-    now = timezone.now()
     params = {
         "client_id": client_id,
         "kid": kid,
-        "now": timestamp(now),
-        "recently": timestamp(now - LAST_USED_PRECISION),
-        "key_recently": timestamp(now - KEY_USED_PRECISION),
+        "now": timestamp(timezone.now()),
     }
     rows = fetch(_KEY_LOGINS[connection.vendor], params) or [_UNKNOWN_CLIENT]
     client = _login_state(client_id, rows[0], json.loads(rows[0]["scopes"] or "[]"))
     held = [
-        StoredKey(row["key_pk"], row["jwk"], bool(row["key_was_used_recently"]))
-        for row in rows
-        if row["key_pk"]
+        StoredKey(row["key_pk"], row["jwk"], row["key_ends_at"]) for row in rows if row["key_pk"]
     ]
     return client, held
 
@@ -161,8 +161,6 @@ def look_up_for_identity(issuer: str, subject: str) -> tuple[ClientState, Stored
         "issuer": issuer,
         "subject": subject,
         "now": timestamp(now),
-        "recently": timestamp(now - LAST_USED_PRECISION),
-        "key_recently": timestamp(now - KEY_USED_PRECISION),
         "fresh": timestamp(now - ISSUER_KEYS_FRESH),
         "recent": timestamp(now - 2 * ISSUER_KEYS_FRESH),
         "kept": timestamp(now - settings.ISSUER_KEYS_KEPT),
@@ -180,9 +178,7 @@ def look_up_for_identity(issuer: str, subject: str) -> tuple[ClientState, Stored
         jwks=row["jwks"],
         **{flag: bool(row[flag]) for flag in flags},
     )
-    was_used_recently = bool(row["identity_was_used_recently"])
-    claims = json.loads(row["claims"])
-    identity = StoredIdentity(row["identity_pk"], claims, was_used_recently, issuer_state)
+    identity = StoredIdentity(row["identity_pk"], json.loads(row["claims"]), issuer_state)
     return _login_state(row["client_id"], row, json.loads(row["scopes"] or "[]")), identity
 
 
@@ -196,15 +192,16 @@ def look_up_resource(client_id: str, identifier: str) -> GrantedResource | None:
     return GrantedResource(rows[0]["grant_id"], rows[0]["identifier"], scopes)
 
 
-def _login_state(client_id: str, row: Mapping[str, Any], groups: Iterable[str]) -> ClientState:
+def _login_state(
+    client_id: str, row: Mapping[str, Any], groups: Iterable[str], **more: Any
+) -> ClientState:
     return state(
         client_id,
         row,
         is_staff=bool(row["is_staff"]),
         is_client=bool(row["is_client"]),
         groups=tuple(sorted(groups)),
-        was_used_recently=bool(row["was_used_recently"]),
-        secret_was_used_recently=bool(row["secret_was_used_recently"]),
         auth_method=row["auth_method"] or "",
         default_resource=row["default_resource"],
+        **more,
     )

@@ -35,6 +35,13 @@ def timestamp(moment: datetime) -> str:
     return moment.isoformat(" ", "microseconds")
 
 
+def seconds(vendor: str, column: str) -> str:
+    """Return the SQL for a time in whole seconds since 1970, whatever the database's settings."""
+    if vendor == "postgresql":
+        return f"CAST(FLOOR(EXTRACT(EPOCH FROM {column})) AS bigint)"
+    return f"CAST(strftime('%%s', {column}) AS integer)"
+
+
 def state(client_id: str, row: Mapping[str, Any], **more: Any) -> ClientState:
     current, retired = row["secret_hash"], row["retired_hash"]
     return ClientState(

@@ -10,7 +10,8 @@ class ClientState:
     """The state of a client, or of a member of staff, at one moment.
 
     `pk` is 0 if there is no such row. `secret_hashes` are the hashes that are good now: the current
-    one, then the retired one in its grace period. `generation` counts how often all tokens of the
+    one, then the retired one in its grace period. `secret_ends` tells when each of them ends, in
+    Unix time; only a login with a secret asks. `generation` counts how often all tokens of the
     client were revoked. `auth_method` is the only method it may use, or empty. `grant_id` and
     `resource_server` are those of a token for a resource: the client's grant, and the id of the
     client that is the resource's server.
@@ -21,11 +22,10 @@ class ClientState:
     is_active: bool
     secret_hashes: tuple[str, ...]
     generation: int
+    secret_ends: tuple[int | None, ...] = ()
     is_staff: bool = False
     is_client: bool = True
     groups: tuple[str, ...] = ()
-    was_used_recently: bool = False
-    secret_was_used_recently: bool = False
     auth_method: str = ""
     default_resource: str | None = None
     grant_id: int = 0
@@ -46,7 +46,7 @@ class StoredKey(NamedTuple):
 
     pk: int
     jwk: str
-    was_used_recently: bool
+    ends_at: int | None  # Unix time
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +75,4 @@ class StoredIdentity(NamedTuple):
 
     pk: int
     claims: Mapping[str, str]
-    was_used_recently: bool
     issuer: IssuerState

@@ -19,16 +19,20 @@ from api.models import Client
 from api.tests.support.chromium import chromium, watched_page
 from api.tests.support.server import Server, Service
 from api.throttling import counters, slow_hashes
+from api.usage.collector import Collector, collector
 from authdemo import wsgi  # noqa: F401 (what it does to a process counts in tests too)
 from authdemo.logs import OnceAMinuteFilter
 
 
 @pytest.fixture(autouse=True)
-def _fresh_process() -> Iterator[None]:
+def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a process remembers is forgotten before each test.
 
-    Django's test tools connect again what `authdemo.wsgi` disconnected.
+    Django's test tools connect again what `authdemo.wsgi` disconnected. Usage is written when a
+    test says so: a thread would not see the test's transaction.
     """
+    collector.reset()
+    monkeypatch.setattr(Collector, "_start", lambda self: None)
     request_started.disconnect(reset_queries)
     request_finished.disconnect(close_old_connections)
     keys.forget()

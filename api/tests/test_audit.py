@@ -8,13 +8,13 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from api import audit
 from api.credentials import create_client
-from api.models import Client
+from api.models import Client, ClientProfile
 from api.tests.support.load import call, log_in
 from api.tests.support.responses import basic, bearer
 from api.tests.support.server import GRANIAN, Server
@@ -41,11 +41,15 @@ def test_login_is_told_with_its_token(
     http.post("/login", credentials, format="json", REMOTE_ADDR="192.0.2.1")
     (line,) = events()
     assert re.fullmatch(
-        'token_issued client="reporting" address="192.0.2.1" jti="[0-9a-f]{32}"', line
+        'token_issued client="reporting" address="192.0.2.1" jti="[0-9a-f]{32}" '
+        'credential="secret"',
+        line,
     )
 
 
-@pytest.mark.parametrize("reason", ["wrong secret", "unknown client", "inactive client"])
+@pytest.mark.parametrize(
+    "reason", ["wrong secret", "unknown client", "inactive client", "expired secret"]
+)
 def test_failed_login_is_told_with_its_reason(
     http: APIClient,
     credentials: dict[str, str],
@@ -57,7 +61,10 @@ def test_failed_login_is_told_with_its_reason(
         "wrong secret": credentials | {"client_secret": "wrong"},
         "unknown client": credentials | {"client_id": "nobody"},
         "inactive client": credentials,
+        "expired secret": credentials,
     }[reason]
+    if reason == "expired secret":
+        ClientProfile.objects.create(client=client_row, secret_expires_at=timezone.now())
     client_row.is_active = reason != "inactive client"
     client_row.save()
     assert http.post("/login", body, format="json").status_code == 401
@@ -147,13 +154,6 @@ def test_registration_and_revocation_are_told(
     told = [line.split(" jti=")[0] for line in events()]
     who = f'client="{registered["client_id"]}" address="127.0.0.1"'
     assert told == [f"client_registered {who}", f"token_issued {who}", f"token_revoked {who}"]
-
-
-def test_rotations_are_told(client_row: Client, events: Callable[[], list[str]]) -> None:
-    call_command("rotatesecret", client_row.username, now=True)
-    call_command("rotatekeys")
-    assert events()[0] == 'secret_rotated client="reporting"'
-    assert re.fullmatch(r'key_rotated kid="[\w-]{43}" algorithm="ES256"', events()[1])
 
 
 def test_secret_sent_for_an_id_is_not_told(

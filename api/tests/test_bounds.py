@@ -71,7 +71,7 @@ def test_forged_tokens_are_not_remembered(
         pytest.param("/revoke", 6, id="revocation: a login, a new row, a look for expired ones"),
     ],
 )
-def test_client_that_was_here_within_the_hour_costs_few_queries(
+def test_login_costs_few_queries(
     http: APIClient,
     credentials: dict[str, str],
     get_token: Callable[[], str],

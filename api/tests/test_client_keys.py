@@ -24,7 +24,7 @@ from api.assertions import LEEWAY, MAX_LENGTH, TRIES
 from api.client_authentication import METHODS
 from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
 from api.credentials import NO_SECRET, create_client
-from api.models import Client, ClientKey, ClientProfile, UsedAssertion
+from api.models import Client, ClientKey, UsedAssertion
 from api.standing import look_up_for_login
 from api.tests.support.assertions import (
     GENERATE,
@@ -34,6 +34,7 @@ from api.tests.support.assertions import (
     presented,
 )
 from api.tests.support.responses import assert_error, basic, bearer, is_good
+from api.usage.collector import collector
 
 pytestmark = pytest.mark.django_db
 
@@ -93,8 +94,6 @@ def test_client_logs_in_with_its_key_and_one_query_before_the_assertion_is_recor
     monkeypatch.setattr(client_keys, "DELETED_EVERY", sys.maxsize)
     assert log_in(http, pair.sign(claims_of("signer")))  # the process loads its signing keys
     assertion = pair.sign(claims_of("signer"), {"kid": pair.kid, "typ": "JWT"})
-    ClientKey.objects.update(last_used_at=timezone.now())
-    User.objects.update(last_login=timezone.now())
     with CaptureQueriesContext(connection) as context:
         response = http.post("/login", presented(assertion), format="json")
     assert response.status_code == 200
@@ -375,6 +374,7 @@ def test_attack_is_refused_as_an_unknown_client(
     assert line.startswith("login_failed client=")
     assert 'reason="' in line
     assert not UsedAssertion.objects.exists()
+    assert collector.flush()
     assert ClientKey.objects.filter(client=client, last_used_at=None).exists()
 
 
@@ -607,29 +607,6 @@ def test_rotated_secret_ends_no_token_of_a_key(
     clients.rotate_secret(client)
     clients.remove_secret(client)
     assert is_good(http, token)
-
-
-def test_last_use_of_a_key_is_written_at_most_once_a_minute(
-    http: APIClient, client: Client, pair: KeyPair
-) -> None:
-    with time_machine.travel(timezone.now(), tick=False) as clock:
-        first = timezone.now()
-        for seconds in (0, 59, 60):
-            clock.move_to(first + timedelta(seconds=seconds))
-            assert log_in(http, pair.sign(claims_of("signer")))
-            expected = first + timedelta(seconds=60 if seconds == 60 else 0)
-            assert ClientKey.objects.get().last_used_at == expected
-        assert Client.objects.get().last_login == first
-        assert not ClientProfile.objects.exclude(secret_used_at=None).exists()
-
-
-def test_use_of_a_new_secret_is_written_at_once(http: APIClient, client: Client) -> None:
-    for _ in range(2):
-        secret = clients.rotate_secret(client)
-        assert ClientProfile.objects.get().secret_used_at is None
-        body = {"client_id": "signer", "client_secret": secret}
-        assert http.post("/login", body, format="json").status_code == 200
-        assert ClientProfile.objects.get().secret_used_at
 
 
 # Failures are counted

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from api import client_search
 from api.client_search import find_clients, search
 from api.clients import restrict
 from api.credentials import create_client
@@ -38,19 +39,25 @@ def clients() -> None:
     User.objects.create_superuser("staff", password="irrelevant")
 
 
+@pytest.mark.parametrize("most", [0, client_search.MAX_FOUND], ids=["common", "narrow"])
 @pytest.mark.parametrize(
     ("conditions", "found"),
     [
         ({"active": False}, {"inactive"}),
         ({"scope": "read"}, {"scoped"}),
         ({"scope": "rea"}, set()),
+        ({"scope": "nobody's"}, set()),
+        ({"resource": "https://nobody.example.com"}, set()),
         ({"resource": "https://reports.example.com/"}, {"granted"}),
         ({"unused_since": NOW - 2 * DAY}, {"unused"}),
         ({"expiring_before": NOW + 7 * DAY}, {"expiring"}),
         ({"active": True, "expiring_before": NOW + 30 * DAY}, {"expiring", "later"}),
     ],
 )
-def test_each_condition_narrows_the_selection(conditions: Any, found: set[str]) -> None:
+def test_each_condition_narrows_the_selection(
+    monkeypatch: pytest.MonkeyPatch, conditions: Any, found: set[str], most: int
+) -> None:
+    monkeypatch.setattr(client_search, "MAX_FOUND", most)
     assert {client.username for client in find_clients(**conditions)} == found
 
 

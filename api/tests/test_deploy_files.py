@@ -24,6 +24,7 @@ EXAMPLE = (DEPLOY / "environment.example").read_text()
 PYTHON = "/opt/authdemo/.venv/bin/python"
 FAILURE = 'authdemo_authentications_total{outcome="failure"}'
 QUEUE_FULL = 'authdemo_authentications_total{outcome="queue_full"}'
+EXPIRING = 'authdemo_credentials_expiring{{kind="secret",days="{}"}}'
 REQUESTS = "authdemo_http_request_duration_seconds"
 
 
@@ -156,6 +157,8 @@ def test_alerts_name_metrics_that_there_are() -> None:
         ("AuthdemoGuessing", {FAILURE: "0+100x20"}),
         ("AuthdemoQueueFull", {QUEUE_FULL: "0+1x20"}),
         ("AuthdemoOldSigningKey", {"authdemo_signing_key_age_seconds": "8000000x20"}),
+        ("AuthdemoExpiring", {EXPIRING.format(7): "1x20", EXPIRING.format(30): "1x20"}),
+        (None, {EXPIRING.format(7): "0x20", EXPIRING.format(30): "1x20"}),
         (None, {FAILURE: "0+10x20", QUEUE_FULL: "0x20", "authdemo_redis_up": "1x20"}),
         (None, {f'{REQUESTS}_count{{status="200"}}': "0+100x20"}),
     ],

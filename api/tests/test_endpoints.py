@@ -63,9 +63,10 @@ def complaints() -> Iterator[str]:
         ):
             yield f"{view}: name the scopes that `HasScope` asks for in `required_scopes`."
         if not methods:
-            yield f"{view}: define `get` or another method; a viewset would be documented nowhere."
-        elif listed.pop(entry.path, None) != methods:
-            yield f"README.md: add `{entry.path}` with {methods} to the table under Endpoints."
+            yield f"{view}: define `get` or another method."
+        elif listed.pop(entry.shown_path, None) != methods:
+            path = entry.shown_path
+            yield f"README.md: add `{path}` with {methods} to the table under Endpoints."
     for gone in listed.keys() - {"/admin/"}:
         yield f"README.md: remove `{gone}` from the table under Endpoints; it is not in urls.py."
 
@@ -81,7 +82,7 @@ def test_what_an_endpoint_lacks_is_said() -> None:
         "urls.py: give the path `/unfinished` a name; the root lists it by that.",
         "UnfinishedView: add a docstring; pages and OpenAPI show its first line as the purpose.",
         "UnfinishedView: name the scopes that `HasScope` asks for in `required_scopes`.",
-        "UnfinishedView: define `get` or another method; a viewset would be documented nowhere.",
+        "UnfinishedView: define `get` or another method.",
     ]
 
 

@@ -9,12 +9,13 @@ from urllib.parse import urlencode
 import pytest
 from django.test import Client as Browser
 from django.urls import path as url
+from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
-from api.models import Client, SigningKey
+from api.models import Client, ClientProfile, SigningKey
 from api.tests.support.responses import (
     BEARER,
     assert_error,
@@ -141,22 +142,25 @@ def test_challenge_of_an_authentication_class_that_somebody_adds_is_sent(
     assert response["WWW-Authenticate"] == 'Basic realm="api"'
 
 
-def test_wrong_unknown_and_inactive_are_one_answer(
+def test_wrong_unknown_inactive_and_expired_are_one_answer(
     http: APIClient, credentials: dict[str, str], client_row: Client
 ) -> None:
     presented = {
         "wrong": credentials | {"client_secret": "wrong"},
         "unknown": credentials | {"client_id": "nobody"},
         "inactive": credentials,
+        "expired": credentials,
     }
     answers = []
     for case, body in presented.items():
+        if case == "expired":
+            ClientProfile.objects.create(client=client_row, secret_expires_at=timezone.now())
         Client.objects.filter(pk=client_row.pk).update(is_active=case != "inactive")
         response = http.post("/login", body, format="json")
         assert_error(response, 401, "invalid_client", "The client credentials are not valid.")
         assert_uncached(response)
         answers.append((response.content, dict(response.headers)))
-    assert answers[0] == answers[1] == answers[2]
+    assert answers[0] == answers[1] == answers[2] == answers[3]
     assert answers[0][1]["WWW-Authenticate"] == 'Basic realm="authdemo", charset="UTF-8"'
 
 

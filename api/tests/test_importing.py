@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import clients
 from api.credentials import NO_SECRET, create_client
 from api.foreign_hashes import UnreadableHashError, to_django
 from api.hashers import GeneratedSecretHasher, generate_secret
+from api.importing.create import NOT_RANDOM
 from api.models import Client
 
 SECRET = "s3cret of ünicode"
@@ -210,6 +213,7 @@ CSV = (
     f"scope,,umlaut-ä,,{SECRET},\n"
     f"billing,,,,{SECRET},\n"
 )
+WRONG = "A member is missing or of a wrong type."
 NEEDS_ONE = "It needs a secret, or the hash of one."
 
 
@@ -282,13 +286,13 @@ def test_file_of_another_service_is_read(
         pytest.param(
             "id,secret\na,b\n",
             "The first line must name columns among active, client_id, client_name, "
-            "client_secret, client_secret_hash, scope.",
+            "client_secret, client_secret_expires_at, client_secret_hash, scope.",
             id="CSV",
         ),
         pytest.param(
             "",
             "The first line must name columns among active, client_id, client_name, "
-            "client_secret, client_secret_hash, scope.",
+            "client_secret, client_secret_expires_at, client_secret_hash, scope.",
             id="empty",
         ),
     ],
@@ -298,6 +302,25 @@ def test_file_that_cannot_be_read_changes_nothing(
 ) -> None:
     assert import_text(text) == ({}, f"The file cannot be read: {reason}")
     assert not Client.objects.exists()
+
+
+def test_row_that_cannot_be_stored_stops_no_other(import_text: Import) -> None:
+    rows = [
+        {"client_id": "a\ud800", "client_secret": "x"},
+        {"client_id": "b", "client_secret": "\ud800"},
+        {"client_id": "c", "client_secret": "x", "client_name": "\0"},
+        {"client_id": "d", "client_secret": 5},
+        {"client_id": "good", "client_secret": "x"},
+    ]
+    counts, report = import_text("\n".join(map(json.dumps, rows)))
+    assert counts == {"created": 1, "existing": 0, "refused": 4}
+    assert report.splitlines() == [
+        "'a\\ud800': It has characters that cannot be stored.",
+        "'b': It has characters that cannot be stored.",
+        "'c': It has characters that cannot be stored.",
+        "'d': A member is missing or of a wrong type.",
+        "4 clients were refused; see above.",
+    ]
 
 
 def test_import_can_be_run_again_and_tried_before(import_text: Import) -> None:
@@ -315,8 +338,61 @@ def test_import_can_be_run_again_and_tried_before(import_text: Import) -> None:
     assert stored.startswith(GeneratedSecretHasher.algorithm)
 
 
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        pytest.param("soon", WRONG, id="no number"),
+        pytest.param([1], WRONG, id="list"),
+        pytest.param("1", "The secret would have expired already.", id="past"),
+        pytest.param(-1, "The secret would have expired already.", id="negative"),
+        pytest.param(10**12, WRONG, id="no year"),
+        pytest.param(10**99, WRONG, id="no time"),
+        pytest.param(float("inf"), WRONG, id="infinite"),
+        pytest.param(float("nan"), WRONG, id="NaN"),
+        pytest.param("0", None, id="never"),
+    ],
+)
+def test_time_that_no_secret_can_have_is_refused(
+    db: None, import_text: Import, end: Any, reason: str | None
+) -> None:
+    row = {"client_id": "a", "client_secret": SECRET, "client_secret_expires_at": end}
+    counts, report = import_text(json.dumps(row))
+    assert counts == {"created": int(reason is None), "existing": 0, "refused": int(bool(reason))}
+    assert report.splitlines()[:1] == ([f"'a': {reason}"] if reason else [])
+
+
+def test_plain_secrets_that_are_random_get_the_fast_hash(
+    http: APIClient, import_text: Import
+) -> None:
+    secrets = {
+        "keycloak": "kqVbU4yD8mZ2nT6wX0cR5aJ9eL3gH7sP",
+        "uuid": "123e4567-e89b-42d3-a456-426614174000",
+        "ours": generate_secret(),
+        "short": "kqVbU4yD8mZ2nT6wX0cR5aJ9eL3gH7s",
+        "words": "correct horse battery staple and more",
+        "foreign": "ünbvU4yD8mZ2nT6wX0cR5aJ9eL3gH7sP",
+        "line": "kqVbU4yD8mZ2nT6wX0cR5aJ9eL3gH7sP\n",
+    }
+    rows = [{"client_id": name, "client_secret": secrets[name]} for name in secrets]
+    rows.append({"client_id": "hash", "client_secret_hash": HASH})
+    text = "\n".join(map(json.dumps, rows))
+    for options in (["--dry-run"], []):
+        counts, report = import_text(text, "--generated", *options)
+        assert counts == {"created": 4, "existing": 0, "refused": 4}
+        assert report.splitlines() == [
+            *(f"{name!r}: {NOT_RANDOM}" for name in ("short", "words", "foreign", "line")),
+            "4 clients were refused; see above.",
+        ]
+    stored = dict(Client.objects.values_list("username", "password"))
+    for name in ("keycloak", "uuid", "ours"):
+        assert stored[name].startswith("generated_sha256$")
+        assert log_in(http, name, secrets[name]).status_code == 200
+        assert log_in(http, name, secrets[name][:-1]).status_code == 401
+    assert stored["hash"] == HASH
+
+
 def stored_clients() -> list[dict[str, Any]]:
-    columns = ("username", "first_name", "is_active", "password")
+    columns = ("username", "first_name", "is_active", "password", "profile__secret_expires_at")
     return list(Client.objects.order_by("pk").values(*columns))
 
 
@@ -324,7 +400,7 @@ def test_export_gives_everything_back(
     http: APIClient, import_text: Import, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, secret = create_client("billing", name="Billing", scopes=["write", "read"])
-    create_client("chosen", secret=SECRET)
+    create_client("chosen", secret=SECRET, secret_expires_at=timezone.now() + timedelta(days=1))
     Client.objects.filter(username="chosen").update(is_active=False)
     out = StringIO()
     call_command("exportclients", stdout=out)

@@ -1,7 +1,7 @@
 """Metrics: what is counted, who may read it, and that labels cannot grow."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from rest_framework.test import APIClient
 
 from api import health, metrics
-from api.models import Client, TrustedIssuer
+from api.credentials import create_client
+from api.models import Client, ClientKey, ClientProfile, TrustedIssuer
 from api.tests.support.issuer import SUBJECT, Issuer, form
 from api.tests.support.responses import assert_error, basic, bearer
 from api.trust import add_identity, trust_issuer
@@ -142,6 +143,25 @@ def test_state_is_shown(http: APIClient, token_with: Callable[..., str]) -> None
     assert 0 <= shown["authdemo_signing_key_age_seconds",] < 3600
     assert shown["authdemo_slow_hash_queue",] == 0
     assert sum(name[0] == "authdemo_build_info" for name in shown) == 1
+
+
+def test_secrets_and_keys_that_expire_soon_are_counted(
+    http: APIClient, token_with: Callable[..., str]
+) -> None:
+    now = timezone.now()
+    for number, days in enumerate((-1, 1, 6, 8, 29, 31)):
+        client, _ = create_client(f"client-{number}")
+        end = now + timedelta(days=days)
+        ClientProfile.objects.create(client=client, secret_expires_at=end)
+        if days != 8:
+            ClientKey.objects.create(client=client, kid="", jwk={}, expires_at=end)
+    shown = scrape(http, token_with("metrics"))
+    assert {name[1:]: n for name, n in shown.items() if "expiring" in name[0]} == {
+        ("7", "secret"): 2,
+        ("30", "secret"): 4,
+        ("7", "key"): 2,
+        ("30", "key"): 3,
+    }
 
 
 def test_database_that_is_down_is_shown(

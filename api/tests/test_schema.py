@@ -15,7 +15,10 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from api import keys
+from api.credentials import create_client
+from api.models import Client
 from api.openapi.operations import document
+from api.scopes import get_or_create_scopes
 from api.tests.support.responses import basic, bearer
 
 Spoil = Callable[[dict[str, Any], int], dict[str, Any]]
@@ -52,7 +55,12 @@ def well_formed(
         "introspect": {"token": token},
         "revoke": {"token": token},
         "register": {"client_name": "Billing"},
+        "clients_post": {"scope": "read", "secret_expires_at": None},
+        "client_patch": {"client_name": "Billing"},
+        "client_secret": {"grace": 60},
     }
+    caller = Client.objects.get(username=credentials["client_id"])
+    create_client("managed", name="Managed", scopes=["read"])
 
     def well_formed(operation: dict[str, Any]) -> dict[str, Any]:
         schemes = {name: scopes for way in operation["security"] for name, scopes in way.items()}
@@ -60,7 +68,9 @@ def well_formed(
         if "client_secret_basic" in schemes:
             headers = basic(**credentials)
         elif {} not in operation["security"]:
-            headers = bearer(token_with(*schemes["oauth2"]))
+            scopes = schemes["oauth2"]
+            caller.groups.add(*get_or_create_scopes(scopes))
+            headers = bearer(token_with(*scopes, "read"))
         return {"headers": headers, "data": bodies.get(operation["operationId"])}
 
     return well_formed
@@ -79,10 +89,12 @@ def spoil(
             case 401:
                 scheme = next(iter(operation["security"][0]))
                 return {"headers": {"Authorization": REFUSED[scheme]}}
-            case 403:  # no token, or no CSRF token beside the cookie
+            case 403:  # no token; or, if none is needed, no CSRF token beside the cookie
                 http.handler.enforce_csrf_checks = True
                 cookie = {"Cookie": f"{settings.ACCESS_TOKEN_COOKIE}=x"}
-                return {"headers": cookie if "requestBody" in operation else {}}
+                return {"headers": cookie if {} in operation["security"] else {}}
+            case 409:
+                keys.rotate()
             case 413:
                 return {"data": {"client_id": "x" * 70_000}}
             case 415:
@@ -120,11 +132,26 @@ def test_answer_is_as_documented(
     code: str,
 ) -> None:
     status, documented = int(code), operation["responses"][code]
-    request = well_formed(operation) | spoil(operation, status)
+    good, spoilt = well_formed(operation), spoil(operation, status)
+    if status == 412:
+        good["headers"]["If-Match"] = '"of another version"'
+    client_id = "nobody" if status == 404 else "managed"
+    path = path.format(client_id=client_id, credential="secret")
+    request = good | spoilt
     if isinstance(request.get("data"), dict):
         request["format"] = "json"
     response = getattr(http, method)(path, **request)
     assert response.status_code == status
+    headers = documented.get("headers", {})
+    documentable = ("Accept-Encoding", "ETag", "Location", "Retry-After", "WWW-Authenticate")
+    sent = {name for name in documentable if name in response}
+    assert sent == headers.keys() - {"Cache-Control"}
+    if status != 400:  # a foreign Host is refused before a view is reached
+        cache_control = headers.get("Cache-Control", {"schema": {"const": None}})
+        assert response.get("Cache-Control") == cache_control["schema"]["const"]
+    if status == 204:
+        assert response.content == b""
+        return
     media_type = response["Content-Type"].partition(";")[0]
     content = documented["content"][media_type]
     is_json = media_type == "application/json"
@@ -132,13 +159,6 @@ def test_answer_is_as_documented(
     if status >= 400:
         codes = [example["value"]["error"] for example in content["examples"].values()]
         assert response.json()["error"] in codes
-    headers = documented.get("headers", {})
-    documentable = ("Accept-Encoding", "Retry-After", "WWW-Authenticate")
-    sent = {name for name in documentable if name in response}
-    assert sent == headers.keys() - {"Cache-Control"}
-    if status != 400:  # a foreign Host is refused before a view is reached
-        cache_control = headers.get("Cache-Control", {"schema": {"const": None}})
-        assert response.get("Cache-Control") == cache_control["schema"]["const"]
 
 
 @pytest.mark.django_db
@@ -160,8 +180,8 @@ def test_blank_metadata_is_accepted_as_documented(http: APIClient, db: None) -> 
 def test_examples_are_as_documented() -> None:
     for _, _, operation in operations():
         answers = list(operation["responses"].values())
-        for described in [*answers, operation.get("requestBody", {"content": {}})]:
-            for content in described["content"].values():
+        for described in [*answers, operation.get("requestBody", {})]:
+            for content in described.get("content", {}).values():
                 for example in content.get("examples", {}).values():
                     validate(example["value"], content["schema"])
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -240,6 +241,14 @@ def refused(variables: dict[str, str], sentence: str) -> Any:
         rate("FAILED_LOGINS_PER_CLIENT", "10/minute", "\u0661/minute"),
         rate("FAILED_LOGINS_PER_ADDRESS", "100/minute", "-1/minute"),
         rate("REGISTRATIONS_PER_ADDRESS", "10/minute", "10/fortnight"),
+        *[
+            refused({name: value}, f"{name} must be a time such as {example!r}, not {value!r}.")
+            for name, example, values in (
+                ("ACCESS_TOKEN_LIFETIME", "5m", ("", "0m", "25h", "2d", "5", "-5m", "5m\n")),
+                ("SECRET_MAX_AGE", "90d", ("never", "0d", "3651d", "1.5d", " 90d")),
+            )
+            for value in values
+        ],
         refused(
             {"LOG_LEVEL": "loud"},
             "LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, not 'loud'.",
@@ -253,6 +262,14 @@ def test_bad_value_stops_the_start_with_one_sentence(
     with pytest.raises(ImproperlyConfigured) as caught:
         load(**variables)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "age"),
+    [("", 0), ("90s", 90), ("12h", 12 * 3600), ("90d", 90 * 86400), ("3650d", 3650 * 86400)],
+)
+def test_greatest_age_of_a_secret_is_read(load: Load, value: str, age: int) -> None:
+    assert timedelta(seconds=age) == load(SECRET_MAX_AGE=value).SECRET_MAX_AGE
 
 
 def test_nothing_need_be_set_locally(load: Load, project: Path) -> None:

@@ -7,7 +7,6 @@ import time_machine
 
 from api.models import Client, RetiredSecret
 from api.standing import look_up_for_login, look_up_for_token
-from api.standing.logins import LAST_USED_PRECISION
 
 MICROSECOND = timedelta(microseconds=1)
 # SQLite compares times as texts, which have no fraction where it is zero.
@@ -30,13 +29,3 @@ def test_retired_secret_is_good_until_its_grace_ends(client_row: Client, now: da
             client = look_up_for_token(client_row.username, jti="jti")
             assert client
             assert client.secret_hashes == expected
-
-
-@pytest.mark.parametrize("now", MOMENTS)
-def test_use_of_a_client_is_recent_for_an_hour(client_row: Client, now: datetime) -> None:
-    with time_machine.travel(now, tick=False):
-        assert not look_up_for_login(client_row.username).was_used_recently
-        hour_ago = now - LAST_USED_PRECISION
-        for moment, recent in ((hour_ago, False), (hour_ago + MICROSECOND, True)):
-            Client.objects.update(last_login=moment)
-            assert look_up_for_login(client_row.username).was_used_recently == recent

@@ -1,5 +1,6 @@
 """Dynamic client registration (RFC 7591)."""
 
+from datetime import datetime
 from typing import Any
 
 from rest_framework import status
@@ -7,7 +8,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import clients
+from api import clients, expiry
 from api.authentication import BearerAuthentication
 from api.client_authentication import DEFAULT_METHOD, METHODS
 from api.exceptions import InvalidClientMetadata, SlowDown, Unavailable
@@ -60,7 +61,9 @@ class RegisterView(FormView):
             auth_method=method if method in METHODS else "",
             keys=keys,
         )
-        information = client_information(client, secret, " ".join(sorted(scopes)))
+        information = client_information(
+            client, secret, " ".join(sorted(scopes)), expiry.of(client)
+        )
         if method in METHODS:
             information["token_endpoint_auth_method"] = method
         if keys:
@@ -68,9 +71,12 @@ class RegisterView(FormView):
         return Response(information, status.HTTP_201_CREATED)
 
 
-def client_information(client: Client, secret: str, scope: str) -> dict[str, Any]:
+def client_information(
+    client: Client, secret: str, scope: str, expires_at: datetime | None = None
+) -> dict[str, Any]:
     """Return the body of a successful registration (RFC 7591 §3.2.1)."""
-    shown = {"client_secret": secret, "client_secret_expires_at": 0} if secret else {}
+    end = int(expires_at.timestamp()) if expires_at else 0
+    shown = {"client_secret": secret, "client_secret_expires_at": end} if secret else {}
     return {
         "client_id": client.username,
         **shown,

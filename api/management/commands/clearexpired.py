@@ -3,15 +3,26 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from api.keys import LEEWAY
-from api.models import RetiredSecret, RevokedToken, SigningKey, UsedAssertion
+from api.models import (
+    ClientUsage,
+    RetiredSecret,
+    RevokedToken,
+    SigningKey,
+    UsageTotal,
+    UsedAssertion,
+)
 
 
 class Command(BaseCommand):
-    help = "Deletes expired retired secrets, revoked tokens, used assertions and signing keys."
+    help = (
+        "Deletes expired retired secrets, revoked tokens, used assertions and signing keys, and "
+        "usage that is older than USAGE_KEPT."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -20,11 +31,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         then = timezone.now() - LEEWAY  # by then expired on machines with a slow clock too
+        kept_from = timezone.now() - settings.USAGE_KEPT
         for expired in (
             RetiredSecret.objects.filter(expires_at__lte=then),
             RevokedToken.objects.filter(expires_at__lte=then),
             UsedAssertion.objects.filter(expires_at__lte=then),
             SigningKey.objects.filter(verifies_until__lte=then),
+            ClientUsage.objects.filter(hour__lt=kept_from),
+            UsageTotal.objects.filter(hour__lt=kept_from),
         ):
             name = expired.model._meta.verbose_name_plural
             count = expired.count() if options["dry_run"] else expired.delete()[0]

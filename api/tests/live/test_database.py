@@ -148,7 +148,6 @@ def test_service_starts_without_its_database_and_finds_it_later(
 
 
 def test_row_that_somebody_locked_delays_no_login(load: Load, postgresql: PostgreSQL) -> None:
-    postgresql.execute("UPDATE auth_user SET last_login = NULL")  # so that a login would note it
     with load.server.running(), postgresql.connect() as somebody, somebody.transaction():
         somebody.execute("SELECT * FROM auth_user FOR UPDATE")
         answer = log_in(load.server, load.client_id, load.secret)

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -176,3 +177,17 @@ def test_service_is_replaced_without_a_lost_request(front: Front) -> None:
             worker.join()
         front.nginx.reload(config(first, second, down=True))
     assert answers.keys() == {("login", 200), ("call", 200)}
+
+
+def test_client_id_in_a_path_may_be_a_url(front: Front) -> None:
+    client_id = "https://app.example.com//b"
+    front.services[0].manage("createclient", client_id)
+    manager = json.loads(front.services[0].manage("createclient", "--scope", "clients:read"))
+    credentials = ("--user", f"{manager['client_id']}:{manager['client_secret']}")
+    _, login = front.curl("/login", *credentials, "--data", "grant_type=client_credentials")
+    token = ("--header", f"Authorization: Bearer {login['access_token']}")
+    once = quote(client_id, safe="")
+    for version in VERSIONS:
+        for path in (once, quote(once)):
+            status, shown = front.curl(f"/clients/{path}", version, *token)
+            assert (status, shown["client_id"]) == (200, client_id)

@@ -38,7 +38,7 @@ def trace_a_login_and_a_call(load: Load) -> None:
         assert visit(server, token).status == 200
         eventually(lambda: any(span["name"] == "GET private" for span in spans(server.log)))
     by_name = {span["name"]: span for span in spans(server.log)}
-    for request, statement in (("POST login", "was_used_recently"), ("GET private", "is_revoked")):
+    for request, statement in (("POST login", "is_client"), ("GET private", "is_revoked")):
         (query,) = (
             span
             for span in spans(server.log)

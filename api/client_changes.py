@@ -1,0 +1,151 @@
+"""Create, change and delete clients, and end their credentials and tokens.
+
+Each writes an audit line. `actor` has the fields that say who did it, such as `by` and `address`.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from api import audit, client_keys, clients, resources, tokens
+from api.client_records import IDENTITY, KEY, PREVIOUS_SECRET, SECRET
+from api.credentials import NO_SECRET, create_client
+from api.models import Client, ClientKey, Resource, WorkloadIdentity
+from api.public_keys import GivenKey
+from api.scopes import get_or_create_scopes, is_scope
+
+Actor = Mapping[str, str]
+_ROWS: dict[str, type[ClientKey | WorkloadIdentity]] = {KEY: ClientKey, IDENTITY: WorkloadIdentity}
+_OF_ROW = re.compile(f"({'|'.join(_ROWS)}):([1-9][0-9]{{0,17}})")
+
+
+class NoSuchCredentialError(Exception):
+    """The client has no such credential, or it has ended already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a client shall be from now on. What is `None` stays as it is."""
+
+    name: str | None = None
+    active: bool | None = None
+    scopes: Collection[str] | None = None
+    resources: Collection[Resource] | None = None
+
+
+def create(
+    given: Changes,
+    *,
+    keys: Sequence[GivenKey] = (),
+    secret_expires_at: datetime | None = None,
+    actor: Actor,
+) -> tuple[Client, str]:
+    """Create a client and return it with its secret. With keys, it has no secret.
+
+    Raises `UnusableKeyError`, `ValidationError`.
+    """
+    with transaction.atomic():
+        client, secret = create_client(
+            name=given.name or "",
+            scopes=given.scopes or (),
+            secret=NO_SECRET if keys else None,
+            secret_expires_at=secret_expires_at,
+        )
+        if given.resources:
+            resources.set_grants(client, given.resources)
+        if keys:
+            client_keys.add(client, keys)
+        audit.record("client_created", client=client.username, **actor)
+    return client, secret
+
+
+def update(client: Client, changes: Changes, *, actor: Actor) -> None:
+    """Change a client, and write only what differs. Raises `ValidationError`.
+
+    A client that is deactivated loses its tokens. Activating it brings back neither these nor a
+    previous secret.
+    """
+    before = (client.first_name, _scopes(client), _identifiers(client))
+    with transaction.atomic():
+        if changes.active is not None and changes.active != client.is_active:
+            _switch(client, active=changes.active)
+            event = "client_activated" if changes.active else "client_deactivated"
+            audit.record(event, client=client.username, **actor)
+        if changes.name is not None and changes.name != client.first_name:
+            client.first_name = changes.name
+            client.clean_fields()
+            client.save(update_fields=["first_name"])
+        if changes.scopes is not None:
+            others = [group for group in client.groups.all() if not is_scope(group.name)]
+            client.groups.set([*get_or_create_scopes(changes.scopes), *others])
+        if changes.resources is not None:
+            default = Resource.objects.filter(grants__client=client.pk, grants__is_default=True)
+            kept = default.filter(pk__in=[one.pk for one in changes.resources]).first()
+            resources.set_grants(client, changes.resources, kept)
+        if before != (client.first_name, _scopes(client), _identifiers(client)):
+            audit.record("client_changed", client=client.username, **actor)
+
+
+def _switch(client: Client, *, active: bool) -> None:
+    client.is_active = active
+    if active:
+        tokens.revoke_all(Client.objects.filter(pk=client.pk))
+        clients.end_previous_secret(client)
+    client.save(update_fields=["is_active"])  # ends the tokens of a deactivated one (receivers)
+
+
+def _scopes(client: Client) -> set[str]:
+    return set(client.groups.values_list("name", flat=True))
+
+
+def _identifiers(client: Client) -> set[str]:
+    return set(client.resources.values_list("identifier", flat=True))
+
+
+def rotate_secret(
+    client: Client, *, grace: timedelta, expires_at: datetime | None = None, actor: Actor
+) -> str:
+    """Give a client a new secret, as `clients.rotate_secret` does, and return it."""
+    with transaction.atomic():
+        secret = clients.rotate_secret(client, grace=grace, expires_at=expires_at)
+        audit.record("secret_rotated", client=client.username, **actor)
+    return secret
+
+
+def delete(client: Client, *, actor: Actor) -> None:
+    """Delete a client and all that belongs to it."""
+    with transaction.atomic():
+        client.delete()
+        audit.record("client_deleted", client=client.username, **actor)
+
+
+def revoke_tokens(client: Client, *, actor: Actor) -> None:
+    """Revoke all tokens of a client. Its credentials stay good and obtain new ones."""
+    with transaction.atomic():
+        tokens.revoke_all(Client.objects.filter(pk=client.pk))
+        audit.record("tokens_revoked", client=client.username, **actor)
+
+
+def end_credential(client: Client, credential: str, *, actor: Actor) -> None:
+    """End a credential, which `client_records.credentials` names, and its tokens.
+
+    The secret ends with the previous one. Raises `NoSuchCredentialError`, `SecretChangedError`.
+    """
+    of_row = _OF_ROW.fullmatch(credential)
+    with transaction.atomic():
+        if credential == SECRET and client.has_usable_password():
+            clients.remove_secret(client)
+        elif credential == PREVIOUS_SECRET and clients.grace_end(client):
+            clients.end_previous_secret(client)
+        elif of_row is None or not _delete(client, of_row):
+            raise NoSuchCredentialError
+        event = f"{of_row[1] if of_row else SECRET}_removed"
+        audit.record(event, client=client.username, credential=credential, **actor)
+
+
+def _delete(client: Client, of_row: re.Match[str]) -> bool:
+    rows = _ROWS[of_row[1]].objects.filter(client_id=client.pk, pk=int(of_row[2]))
+    return bool(rows.delete()[0])

@@ -1,0 +1,131 @@
+"""Find a client, and describe it and its credentials. The values are ready for JSON."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import DataError
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from api.models import Client, ClientKey, ClientProfile, Resource, RetiredSecret, WorkloadIdentity
+from api.scopes import is_scope
+from api.usage import figures
+
+SECRET, PREVIOUS_SECRET, KEY, IDENTITY = "secret", "previous_secret", "key", "identity"
+
+
+def find(client_id: str, *, lock: bool = False) -> Client:
+    """Return a client, whose row is locked until the transaction ends if `lock`.
+
+    Staff are no clients. Raises `Client.DoesNotExist`.
+    """
+    clients = with_details(Client.objects.all())
+    try:
+        locked = clients.select_for_update(of=("self",)) if lock else clients
+        return locked.get(username=client_id)
+    except (DataError, ValueError):  # no database holds this text: NUL, surrogates
+        raise Client.DoesNotExist from None
+
+
+def with_details(clients: QuerySet[Client]) -> QuerySet[Client]:
+    """Fetch all that `describe` says of many clients in three queries."""
+    return clients.select_related("profile").prefetch_related("groups", "resource_grants__resource")
+
+
+def describe(client: Client) -> dict[str, Any]:
+    """Return what the API and `showclient` say of a client."""
+    profile = _profile(client)
+    grants = client.resource_grants.all()
+    default = next((grant.resource.identifier for grant in grants if grant.is_default), None)
+    expires_at = profile.secret_expires_at
+    expires = int(expires_at.timestamp()) if expires_at else 0  # as in RFC 7591 §3.2.1
+    return {
+        "client_id": client.username,
+        "client_name": client.first_name,
+        "active": client.is_active,
+        "scope": " ".join(sorted(scopes(client))),
+        "resources": sorted(resource.identifier for resource in resources(client)),
+        "default_resource": default,
+        "token_endpoint_auth_method": profile.auth_method,
+        "client_id_issued_at": int(client.date_joined.timestamp()),
+        "client_secret_expires_at": expires if client.has_usable_password() else None,
+        "last_used_at": _text(client.last_login),
+    }
+
+
+def scopes(client: Client) -> set[str]:
+    """Return the client's groups whose names can be scopes."""
+    return {group.name for group in client.groups.all() if is_scope(group.name)}
+
+
+def resources(client: Client) -> set[Resource]:
+    """Return the resources that the client is granted."""
+    return {grant.resource for grant in client.resource_grants.all()}
+
+
+def served_resources(client: Client) -> set[Resource]:
+    """Return the resources whose server the client is: it may introspect their tokens."""
+    return set(client.served_resources.all())
+
+
+def credentials(client: Client) -> list[dict[str, Any]]:
+    """Return a client's credentials: its secrets, and its keys and identities, the newest first."""
+    keys = ClientKey.objects.filter(client_id=client.pk).order_by("-pk")
+    identities = WorkloadIdentity.objects.filter(client_id=client.pk).order_by("-pk")
+    others = [
+        *(_credential(f"{KEY}:{key.pk}", key, name=str(key)) for key in keys),
+        *(
+            _credential(f"{IDENTITY}:{one.pk}", one, name=f"{one.subject} of {one.issuer.url}")
+            for one in identities.select_related("issuer")
+        ),
+    ]
+    return [*_secrets(client, has_others=bool(others)), *others]
+
+
+def usage(client: Client, since: datetime) -> list[dict[str, Any]]:
+    """Return how often what happened in each hour since then, the oldest first."""
+    hours: dict[str, dict[str, int]] = {}
+    for one in figures.of_client(client, since, timezone.now()):
+        hours.setdefault(str(_text(one.hour)), {})[one.outcome] = one.count
+    return [{"hour": hour, "outcomes": outcomes} for hour, outcomes in hours.items()]
+
+
+def _secrets(client: Client, *, has_others: bool) -> Iterator[dict[str, Any]]:
+    profile = _profile(client)
+    if client.has_usable_password():
+        # Without a profile, the secret has not been used since keys were introduced.
+        is_old = profile._state.adding and not has_others
+        yield {
+            "id": SECRET,
+            "name": "",
+            "created_at": _text(profile.secret_made_at or client.date_joined),
+            "expires_at": _text(profile.secret_expires_at),
+            "last_used_at": _text(client.last_login if is_old else profile.secret_used_at),
+            "last_used_from": None,
+        }
+    retired = RetiredSecret.objects.filter(
+        client_id=client.pk, replaced_by=client.password, expires_at__gt=timezone.now()
+    )
+    for one in retired:
+        yield _credential(PREVIOUS_SECRET, one, name="")
+
+
+def _credential(credential_id: str, row: Any, *, name: str) -> dict[str, Any]:
+    return {
+        "id": credential_id,
+        "name": name,
+        "created_at": _text(getattr(row, "created_at", None)),
+        "expires_at": _text(getattr(row, "expires_at", None)),
+        "last_used_at": _text(row.last_used_at),
+        "last_used_from": getattr(row, "last_used_from", "") or None,
+    }
+
+
+def _profile(client: Client) -> ClientProfile:
+    """Return the profile of a client, or the defaults of one without."""
+    return getattr(client, "profile", None) or ClientProfile(client_id=client.pk)
+
+
+def _text(moment: datetime | None) -> str | None:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if moment else None

@@ -1,0 +1,1 @@
+"""How often clients log in and fail, and when each credential was last used."""
