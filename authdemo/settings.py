@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import environ
+from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -477,7 +478,8 @@ CORS_ALLOWED_ORIGINS = [  # their pages may call the API, without cookies
     check_origin("CORS_ORIGINS", origin.strip()) for origin in env.list("CORS_ORIGINS", default=[])
 ]
 CORS_URLS_REGEX = r"^/(?!admin/)" if CORS_ALLOWED_ORIGINS else r"^/\.well-known/"
-CORS_EXPOSE_HEADERS = ["Retry-After", "WWW-Authenticate"]
+CORS_ALLOW_HEADERS = [*default_headers, "if-match"]
+CORS_EXPOSE_HEADERS = ["ETag", "Location", "Retry-After", "WWW-Authenticate"]
 SECURE_SSL_REDIRECT = IS_HTTPS
 SECURE_REDIRECT_EXEMPT = [f"^{re.escape(f'{path}/'[1:])}({'|'.join(HEALTH_CHECKS)})$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS and not IS_LOCAL else 0

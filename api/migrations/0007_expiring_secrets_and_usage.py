@@ -22,6 +22,12 @@ class Migration(migrations.Migration):
             model_name='clientkey',
             index=models.Index(fields=['expires_at'], name='api_clientkey_expires'),
         ),
+        # Which clients existed at a time and were never used? Of all new clients, none was used yet.
+        migrations.RunSQL(
+            "CREATE INDEX api_client_never_used ON auth_user (last_login, date_joined) "
+            "WHERE last_login IS NULL",
+            "DROP INDEX api_client_never_used",
+        ),
         migrations.AddField(
             model_name='retiredsecret',
             name='last_used_at',

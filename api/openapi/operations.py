@@ -139,7 +139,7 @@ class AutoSchema(openapi.AutoSchema):
         return [*if_match, *([self.described.query] if self.described.query else [])]
 
     def get_request_serializer(self) -> Any:
-        if getattr(self.view, "serializer_class", None):
+        if hasattr(self.view, "serializer_class"):
             return super().get_request_serializer()
         if not isinstance(self.described.takes, str):
             return self.described.takes
@@ -147,7 +147,7 @@ class AutoSchema(openapi.AutoSchema):
         return {media_type: OpenApiRequest(schema) for media_type in self.map_parsers()}
 
     def get_response_serializers(self) -> Any:
-        if getattr(self.view, "serializer_class", None) and not self.described.returns:
+        if hasattr(self.view, "serializer_class") and not self.described.returns:
             return super().get_response_serializers()
         if self.described.status == HTTPStatus.NO_CONTENT:
             return {self.described.status: OpenApiResponse(None, self.get_summary())}

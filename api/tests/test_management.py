@@ -556,6 +556,25 @@ def test_token_for_another_api_is_refused(call: Call, method: str) -> None:
     assert response.json()["error"] == "invalid_token"
 
 
+@pytest.mark.parametrize(
+    "path", ["/clients", "/clients/billing", "/clients/billing/secret", "/keys"]
+)
+def test_options_are_described(call: Call, client: Client, manager: Client, path: str) -> None:
+    manager.groups.add(Group.objects.get_or_create(name="keys:write")[0])
+    assert call("options", path).status_code == 200
+
+
+def test_browser_needs_a_csrf_token_beside_its_cookie(call: Call, client: Client) -> None:
+    browser = APIClient(enforce_csrf_checks=True)
+    browser.cookies["access_token"] = str(log_in("manager", SECRET))
+    before = everything()
+    for method, path in (("delete", "/clients/billing"), ("patch", "/clients/billing")):
+        refused = getattr(browser, method)(path, {"active": False}, format="json")
+        assert_error(refused, 403, "access_denied", "The CSRF token is missing or wrong.")
+    assert browser.get("/clients/billing").status_code == 200
+    assert everything() == before
+
+
 def test_caller_without_a_token_or_only_with_its_secret_is_refused(call: Call) -> None:
     for headers in ({}, basic("manager", SECRET)):
         for path in ("/clients", "/clients/manager", "/clients/manager/credentials"):

@@ -13,13 +13,12 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.viewsets import GenericViewSet
+from rest_framework.viewsets import ViewSet
 
 from api import client_changes, client_records, client_search, delegation
 from api.client_changes import Actor, Changes
 from api.delegation import Caller
 from api.exceptions import AccessDenied, ChangedMeanwhile
-from api.models import Client
 from api.openapi.operations import Describe
 from api.pagination import NewestFirst
 from api.permissions import StillHasScope, current_scopes
@@ -38,7 +37,7 @@ from api.throttling.address import client_address
 USAGE_SHOWN = timedelta(days=7)  # unless asked for more
 
 
-class ClientViewSet(GenericViewSet[Client]):
+class ClientViewSet(ViewSet):
     """Clients, for programs that manage them.
 
     Reading needs the scope `clients:read`, and anything else `clients:write`. Nobody gets more than
@@ -61,8 +60,9 @@ class ClientViewSet(GenericViewSet[Client]):
         conditions.pop("cursor", None)
         start = conditions.pop("search", "")
         found = client_search.search(client_search.find_clients(**conditions), start)
-        page = self.paginate_queryset(client_records.with_details(found)) or ()
-        return self.get_paginated_response([client_records.describe(client) for client in page])
+        pages = self.pagination_class()
+        page = pages.paginate_queryset(client_records.with_details(found), request, self) or ()
+        return pages.get_paginated_response([client_records.describe(client) for client in page])
 
     @Describe(
         takes=NewClientSerializer,
