@@ -1,7 +1,7 @@
 """Find clients among a million, on both databases. Each search has an index."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from api.models import Client, ClientKey, ClientProfile, Resource, ResourceGrant
 # Clients that a search for a text or for what expires selects; a condition that selects no more is
 # narrow.
 MAX_FOUND = 1000
+BATCH = 1000
 _BYTE_ORDER = {"postgresql": "C", "sqlite": "BINARY"}
 
 
@@ -121,3 +122,14 @@ def search(queryset: QuerySet[Client], start: str) -> QuerySet[Client]:
         found = keyed.filter(key__gte=lower, key__lt=upper).order_by("key")
         matches.update(found.values_list("pk", flat=True)[:MAX_FOUND])
     return queryset.filter(pk__in=matches)
+
+
+def in_batches(clients: QuerySet[Client]) -> Iterator[Client]:
+    """Yield clients, the oldest first, with one batch in memory at a time.
+
+    `QuerySet.iterator` keeps all rows: PostgreSQL's cursors are off, because of PgBouncer.
+    """
+    last = 0
+    while batch := list(clients.filter(pk__gt=last).order_by("pk")[:BATCH]):
+        yield from batch
+        last = batch[-1].pk

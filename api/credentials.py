@@ -5,6 +5,9 @@ secret, one Argon2id run for any other. A secret with whitespace around it costs
 without that whitespace. The cost does not depend on the client or the stored hash, so response
 times reveal nothing. One exception: a hash imported from another login service is checked with its
 own algorithm until the client's first login replaces it.
+
+Secrets imported as random have fast hashes too, but not the form of a generated one. So any long
+secret is first checked `only_fast`. If that fails, the check that costs an Argon2id run decides.
 """
 
 import logging
@@ -24,7 +27,13 @@ from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.settings import api_settings
 
 from api import expiry
-from api.hashers import GeneratedSecretHasher, generate_secret, is_generated, is_unreadable
+from api.hashers import (
+    GeneratedSecretHasher,
+    generate_secret,
+    is_generated,
+    is_unreadable,
+    may_be_random,
+)
 from api.models import Client, ClientProfile, RetiredSecret
 from api.scopes import get_or_create_scopes, is_scope
 from api.standing import ClientState, GrantedResource, look_up_for_login
@@ -98,19 +107,27 @@ def current_scopes(client_id: str) -> set[str]:
     return set(filter(is_scope, look_up_for_login(client_id).groups))
 
 
-def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) -> Login:
+def check(
+    client_id: str, secret: str, *, address: str, is_staff: bool = False, only_fast: bool = False
+) -> Login:
     """Check a client's credentials, or with `is_staff` a person's. Raises `BadCredentialsError`.
 
-    It counts no failures: call it inside `throttling.guard.guard`.
+    It counts no failures: call it inside `throttling.guard.guard`. With `only_fast` it computes no
+    slow hash, and a refusal means nothing for a secret that is not of the generated form.
     """
     if "\0" in client_id + secret:
         # PBKDF2 ignores NUL bytes at the end of a secret.
         raise BadCredentialsError("malformed")
     presented, trimmed = _fast_hash(secret), secret.strip()
-    client = look_up_for_login(client_id, secret_hash=presented)
-    matched = _match(secret, presented, client.secret_hashes)
+    if only_fast and not presented:
+        raise BadCredentialsError("no fast hash")
+    is_slow = not (only_fast or is_generated(secret))
+    client = look_up_for_login(client_id, secret_hash="" if is_slow else presented)
+    matched = _match(secret, client.secret_hashes, is_slow=is_slow)
     # Always tried, whatever matched: the time of a refusal must not show who is known.
-    near = trimmed != secret and _match(trimmed, _fast_hash(trimmed), client.secret_hashes)
+    near = trimmed != secret and _match(
+        trimmed, client.secret_hashes, is_slow=not is_generated(trimmed)
+    )
     if not client.pk:
         raise BadCredentialsError("unknown client", client)
     if matched is None:
@@ -123,38 +140,43 @@ def check(client_id: str, secret: str, *, address: str, is_staff: bool = False) 
     ends_at = client.secret_ends[client.secret_hashes.index(matched)]
     if ends_at is not None and ends_at <= time.time():
         raise BadCredentialsError("expired secret", client)
-    # No person has a generated secret. A client that became staff past the receivers has one.
-    if is_staff and (presented or not client.is_staff):
+    # No person has a random secret. A client that became staff past the receivers has one.
+    if is_staff and (matched == presented or not client.is_staff):
         raise BadCredentialsError("not staff", client)
     if not is_staff and not client.is_client:
         raise BadCredentialsError("staff, not a client", client)
     credential = CURRENT if matched == client.secret_hashes[0] else PREVIOUS
-    if not presented:
+    if matched != presented:
         matched = _upgrade(client, secret, matched)
     return Login(client, address, credential, secret_hash=matched, ends_at=ends_at)
 
 
 def _fast_hash(secret: str) -> str:
-    """Return the hash of a generated secret, and an empty text for a chosen one."""
-    return GeneratedSecretHasher().encode(secret, "") if is_generated(secret) else ""
+    """Return the hash of a secret that may be random, and an empty text for any other."""
+    return GeneratedSecretHasher().encode(secret, "") if may_be_random(secret) else ""
 
 
-def _match(secret: str, presented: str, stored: tuple[str, ...]) -> str | None:
-    """Return the stored hash that matches a secret, or `None`. The cost depends on the form only.
+def _match(secret: str, stored: tuple[str, ...], *, is_slow: bool) -> str | None:
+    """Return the stored hash that matches a secret, or `None`.
 
-    `presented` is the hash of a generated secret; it is empty for a chosen one.
+    With `is_slow` it always computes a slow hash, even if the fast one matches.
     """
-    if presented:
-        return next((one for one in stored if constant_time_compare(one, presented)), None)
+    presented = _fast_hash(secret)
+    matched = next(
+        (one for one in stored if presented and constant_time_compare(one, presented)), None
+    )
+    if not is_slow:
+        return matched
     prefix = f"{GeneratedSecretHasher.algorithm}$"
     # At most one chosen secret is good at a time: a rotation always makes a generated one.
     encoded = next((one for one in stored if not one.startswith(prefix)), "")
     try:
         hasher = get_hasher(encoded.split("$", 1)[0])
-        return encoded if hasher.verify(secret, encoded) else None
+        if hasher.verify(secret, encoded):
+            return encoded
     except (ValueError, OverflowError):  # no chosen secret, or a hash that cannot be read
         get_hasher().verify(secret, _dummy_hash())
-        return None
+    return matched
 
 
 @lru_cache(maxsize=1)

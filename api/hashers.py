@@ -1,8 +1,8 @@
-"""Hash secrets: slowly if a person chose them, fast if we generated them.
+"""Hash secrets: slowly if a person chose them, fast if they are random.
 
-Nobody can guess the 256 random bits of a generated secret, so a slow hash would only add cost. A
-chosen secret may be "bar". `PASSWORD_HASHERS` lists the slow hasher first, so Django uses it for
-every password it sets.
+Nobody can guess the 256 random bits of a generated secret, so a slow hash would only add cost. The
+same holds for long secrets that were imported as random. A chosen secret may be "bar".
+`PASSWORD_HASHERS` lists the slow hasher first, so Django uses it for every password it sets.
 """
 
 import binascii
@@ -26,6 +26,8 @@ PREFIX = "adsk_"
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 RANDOM_LENGTH, CHECKSUM_LENGTH = 43, 6  # base62 digits of 256 and of 32 bits
 GENERATED = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{RANDOM_LENGTH + CHECKSUM_LENGTH}}}")
+MIN_RANDOM_LENGTH = 32  # characters: 128 bits of hexadecimal, and a UUID's 122 bits have 36
+RANDOM = re.compile(rf"[!-~]{{{MIN_RANDOM_LENGTH},}}")  # no spaces, so no sentence of words
 
 
 def _base62(number: int, length: int) -> str:
@@ -57,6 +59,11 @@ def is_generated(secret: str) -> bool:
     return _checksum(secret[:-CHECKSUM_LENGTH]) == secret[-CHECKSUM_LENGTH:]
 
 
+def may_be_random(secret: str) -> bool:
+    """Tell by its form alone whether a secret can have a fast hash."""
+    return bool(RANDOM.fullmatch(secret))
+
+
 def readable_prefixes() -> tuple[str, ...]:
     """Return the prefixes of the hashes that a hasher of `PASSWORD_HASHERS` can read."""
     return tuple(f"{hasher.algorithm}$" for hasher in get_hashers())
@@ -77,7 +84,7 @@ _slow_hashes = ThreadPoolExecutor(max_workers=1, thread_name_prefix="slow-hash")
 
 
 class GeneratedSecretHasher(BasePasswordHasher):
-    """SHA-256 of a generated secret. It needs no salt, because no two secrets are the same."""
+    """SHA-256 of a random secret. It needs no salt, because no two secrets are the same."""
 
     algorithm = "generated_sha256"
 
@@ -110,7 +117,8 @@ class ChosenSecretHasher(Argon2PasswordHasher):
 
     It hashes generated secrets with the fast hasher. Otherwise Django's `User.check_password`
     would verify one and store it again with this hasher. That would lock the client out, because
-    `credentials.check` compares generated secrets with fast hashes only.
+    `credentials.check` compares generated secrets with fast hashes only. A secret imported as
+    random would get a slow hash there, with which it still logs in.
     """
 
     time_cost = 2

@@ -39,7 +39,7 @@ class AssertionProof:
     def is_slow(self) -> bool:
         return False
 
-    def verify(self, address: str) -> Login:
+    def verify(self, address: str, *, only_fast: bool = False) -> Login:
         """Check the assertion. Its issuer is the client itself, or else must be trusted."""
         assertion, audiences = self._parsed(), _audiences()
         if not self.is_svid and assertion.claims.get("iss") == assertion.claims.get("sub"):

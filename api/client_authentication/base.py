@@ -26,8 +26,11 @@ class Proof(Protocol):
     def is_slow(self) -> bool:
         """Whether the check computes a slow hash."""
 
-    def verify(self, address: str) -> Login:
-        """Return the login of the client at `address`. Raises `BadCredentialsError`."""
+    def verify(self, address: str, *, only_fast: bool = False) -> Login:
+        """Return the login of the client at `address`. Raises `BadCredentialsError`.
+
+        With `only_fast` it computes no slow hash. A refusal of a slow proof then means nothing.
+        """
 
 
 class Method(Protocol):

@@ -1,7 +1,7 @@
 """Create the clients of an import, a batch in each transaction."""
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
 from itertools import islice
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
@@ -11,19 +11,28 @@ from django.db import transaction
 
 from api import expiry
 from api.foreign_hashes import UnreadableHashError, to_django
+from api.hashers import MIN_RANDOM_LENGTH, GeneratedSecretHasher, may_be_random
 from api.importing.rows import Refusal, RefusedError, Row
 from api.models import Client, ClientProfile
 from api.scopes import get_or_create_scopes, validate_scope
 
 BATCH = 1000  # rows
 TAKEN = "The client id is taken."
+NOT_RANDOM = (
+    f"Its secret has spaces, or fewer than {MIN_RANDOM_LENGTH} ASCII characters. Import it "
+    "without --generated."
+)
 
 
-def create(rows: Iterable[Row], *, is_dry_run: bool = False) -> Iterator[Row | Refusal]:
+def create(
+    rows: Iterable[Row], *, are_random: bool = False, is_dry_run: bool = False
+) -> Iterator[Row | Refusal]:
     """Create clients, and yield what became of each: the row, or why it was refused.
 
     A user with the same name is left as it is, so an interrupted import can be run again.
+    `are_random` says that nobody chose the secrets, so a fast hash suffices.
     """
+    to_hash = partial(_hash, are_random=are_random, is_dry_run=is_dry_run)
     seen: set[str] = set()
     remaining = iter(rows)
     while batch := list(islice(remaining, BATCH)):
@@ -35,7 +44,7 @@ def create(rows: Iterable[Row], *, is_dry_run: bool = False) -> Iterator[Row | R
                     raise RefusedError(TAKEN)
                 if row.client_id in seen:
                     raise RefusedError("The client id appears twice in the file.")
-                clients.append((_build(row, is_dry_run=is_dry_run), row))
+                clients.append((_build(row, to_hash), row))
             except RefusedError as error:
                 yield Refusal(row.client_id, str(error))
             else:
@@ -50,20 +59,15 @@ def _taken(batch: list[Row]) -> set[str]:
     return set(User.objects.filter(username__in=names).values_list("username", flat=True))
 
 
-def _build(row: Row, *, is_dry_run: bool) -> Client:
+def _build(row: Row, to_hash: Callable[[Row], str]) -> Client:
     """Return the client of a row, not yet saved. Raises `RefusedError`."""
     if bool(row.secret) == bool(row.hash):
         raise RefusedError("It needs a secret, or the hash of one.")
     if not all(map(_can_be_scope, row.scopes)):
         raise RefusedError("One of its scopes is malformed (RFC 6749 §3.3).")
     try:
-        if row.hash:
-            password = to_django(row.hash)
-        else:
-            password = UNUSABLE_PASSWORD_PREFIX if is_dry_run else make_password(row.secret)
-        client = Client(
-            username=row.client_id, first_name=row.name, is_active=row.is_active, password=password
-        )
+        client = Client(username=row.client_id, first_name=row.name, is_active=row.is_active)
+        client.password = to_hash(row)
         client.clean_fields()
         client.profile = ClientProfile(secret_expires_at=expiry.choose(row.expires_at))
     except UnreadableHashError as error:
@@ -71,6 +75,19 @@ def _build(row: Row, *, is_dry_run: bool) -> Client:
     except ValidationError as error:
         raise RefusedError(" ".join(error.messages)) from None
     return client
+
+
+def _hash(row: Row, *, are_random: bool, is_dry_run: bool) -> str:
+    """Return what to store of a secret. Raises `RefusedError`, `UnreadableHashError`."""
+    if row.hash:
+        return to_django(row.hash)
+    if are_random and not may_be_random(row.secret):
+        raise RefusedError(NOT_RANDOM)
+    if is_dry_run:
+        return UNUSABLE_PASSWORD_PREFIX
+    return make_password(
+        row.secret, hasher=GeneratedSecretHasher.algorithm if are_random else "default"
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -1,4 +1,4 @@
-"""Read durations and times from the command line."""
+"""Read durations and dates from the command line."""
 
 import re
 from argparse import ArgumentTypeError
@@ -18,13 +18,28 @@ def duration(text: str) -> timedelta:
 
 
 def moment(text: str) -> datetime:
-    """Parse a duration from now, or a date, with a time or not, in UTC unless it says otherwise."""
-    try:
-        return timezone.now() + duration(text)
-    except ArgumentTypeError:
-        pass
+    """Parse a date, or a date and time, in UTC unless it says otherwise."""
     try:
         parsed = datetime.fromisoformat(text)
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise ArgumentTypeError(f"{text!r} is not a time such as 90d or 2030-12-31") from None
+        raise ArgumentTypeError(f"{text!r} is not a date such as 2030-12-31") from None
+
+
+def ago(text: str) -> datetime:
+    """Parse a date, or a duration before now."""
+    return _from_now(text, sign=-1)
+
+
+def ahead(text: str) -> datetime:
+    """Parse a date, or a duration after now."""
+    return _from_now(text, sign=1)
+
+
+def _from_now(text: str, *, sign: int) -> datetime:
+    if "-" in text:
+        return moment(text)
+    try:
+        return timezone.now() + sign * duration(text)
+    except OverflowError:
+        raise ArgumentTypeError(f"{text!r} is too long") from None

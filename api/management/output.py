@@ -1,6 +1,10 @@
-"""Print a secret that cannot be shown again."""
+"""Print what scripts read, and secrets that cannot be shown again."""
 
 import json
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
 
 from django.core.management.base import CommandError, OutputWrapper
 
@@ -26,3 +30,18 @@ def describe_expiry(client: Client) -> dict[str, str]:
     """Return when the client's secret expires, or nothing if it never does."""
     expires_at = expiry.of(client)
     return {"secret_expires_at": f"{expires_at:%Y-%m-%dT%H:%M:%SZ}"} if expires_at else {}
+
+
+def print_json(stdout: OutputWrapper, value: Any) -> None:
+    """Print one line of JSON, or several on a terminal."""
+    stdout.write(json.dumps(value, indent=2 if stdout.isatty() else None))
+
+
+def print_lines(stdout: OutputWrapper, lines: Iterable[str]) -> None:
+    """Print lines until there are no more, or until nobody reads on, as after `| head`."""
+    try:
+        for line in lines:
+            stdout.write(line)
+        stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush

@@ -8,7 +8,6 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
 from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
@@ -155,13 +154,6 @@ def test_registration_and_revocation_are_told(
     told = [line.split(" jti=")[0] for line in events()]
     who = f'client="{registered["client_id"]}" address="127.0.0.1"'
     assert told == [f"client_registered {who}", f"token_issued {who}", f"token_revoked {who}"]
-
-
-def test_rotations_are_told(client_row: Client, events: Callable[[], list[str]]) -> None:
-    call_command("rotatesecret", client_row.username, now=True)
-    call_command("rotatekeys")
-    assert events()[0] == 'secret_rotated client="reporting"'
-    assert re.fullmatch(r'key_rotated kid="[\w-]{43}" algorithm="ES256"', events()[1])
 
 
 def test_secret_sent_for_an_id_is_not_told(

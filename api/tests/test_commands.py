@@ -1,6 +1,8 @@
 """What operators do on the command line: output a script can read, a clear no where it fails."""
 
 import json
+import os
+import pwd
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -18,6 +20,7 @@ from api import keys, tokens
 from api.clients import rotate_secret
 from api.credentials import check, create_client
 from api.hashers import is_generated
+from api.management import records
 from api.models import (
     Client,
     ClientUsage,
@@ -108,6 +111,14 @@ def test_createclient_generates_an_id(http: APIClient) -> None:
     shown = json.loads(run("createclient"))
     assert len(shown["client_id"]) == 36
     assert logs_in(http, shown)
+
+
+def test_createclient_without_a_secret_waits_for_a_key_or_an_identity() -> None:
+    shown = json.loads(run("createclient", "foo", "--no-secret", "--scope", "read"))
+    assert shown == {"client_id": "foo", "scope": "read"}
+    assert not Client.objects.get().has_usable_password()
+    with pytest.raises(CommandError, match="not allowed with argument"):
+        run("createclient", "bar", "--no-secret", "--key", "public.pem")
 
 
 @pytest.mark.parametrize(
@@ -364,9 +375,13 @@ def test_revokeall_ends_everything_that_somebody_may_still_have(
 
 
 def test_commands_are_on_record_without_a_secret(
-    credentials: dict[str, str], caplog: pytest.LogCaptureFixture
+    credentials: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level("DEBUG")
+    by = f'by="os:{pwd.getpwuid(os.getuid()).pw_name}"'
+    monkeypatch.setattr(records, "LOGIN_UID", Path("/nowhere"))
     created = json.loads(run("createclient", "foo"))
     rotated = json.loads(run("rotatesecret", "foo", "--now"))
     run("rotatekeys", "--now")
@@ -374,10 +389,35 @@ def test_commands_are_on_record_without_a_secret(
     run("revokeall", "--clients")
     last = SigningKey.objects.get(verifies_until=None).kid
     assert [record.getMessage() for record in caplog.records if record.name == "api.audit"] == [
-        'client_created client="foo"',
-        'secret_rotated client="foo"',
-        f'key_rotated kid="{kid}" algorithm="ES256"',
-        f'all_revoked kid="{last}" deactivated="2"',
+        f'client_created client="foo" {by}',
+        f'secret_rotated client="foo" {by}',
+        f'key_rotated kid="{kid}" algorithm="ES256" {by}',
+        f'all_revoked kid="{last}" deactivated="2" {by}',
     ]
     for shown in (created, rotated):
         assert shown["client_secret"] not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("login_uid", "by"),
+    [
+        pytest.param("0", "os:root", id="who logged in, whatever sudo made of it"),
+        pytest.param("4294967295", "os:4242", id="a service, whose user has no name"),
+        pytest.param("", "os:4242", id="another kernel"),
+    ],
+)
+def test_audit_line_names_the_user_who_cannot_be_made_up(
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    login_uid: str,
+    by: str,
+) -> None:
+    caplog.set_level("INFO", "api.audit")
+    monkeypatch.setattr(records, "LOGIN_UID", tmp_path / "loginuid")
+    records.LOGIN_UID.write_text(login_uid)
+    monkeypatch.setattr("os.getuid", lambda: 4242)
+    monkeypatch.setenv("SUDO_USER", "mallory")
+    monkeypatch.setenv("USER", "mallory")
+    run("createclient", "foo")
+    assert caplog.messages == [f'client_created client="foo" by="{by}"']

@@ -25,6 +25,7 @@ from api.clients import SecretChangedError, rotate_secret
 from api.credentials import BadCredentialsError, Login, create_client
 from api.hashers import GeneratedSecretHasher, generate_secret
 from api.models import Client, RetiredSecret
+from api.scopes import get_or_create_scopes
 from api.standing import look_up_for_login
 from api.tests.support.responses import is_good
 from api.usage.collector import collector
@@ -190,6 +191,7 @@ def test_wrong_secret_is_named_as_the_reason(
         pytest.param("a guess", 1, id="chosen form"),
         pytest.param("", 1, id="empty"),
         pytest.param(generate_secret(), 0, id="generated form"),
+        pytest.param("32-characters-without-any-space!", 1, id="random form"),
         pytest.param("a guess\n", 2, id="chosen form, newline"),
         pytest.param(f"{CHOSEN}\n", 2, id="right but for a newline"),
         pytest.param(f"{generate_secret()} ", 1, id="generated form, space"),
@@ -223,6 +225,70 @@ def test_cost_of_a_secret_that_ends_in_a_space_is_the_same_where_it_is_right(
         runs.update(argon2=0)
         assert (check(client_id, "bar ") is not None) == (client_id == "on")
         assert runs == {"argon2": 2, "pbkdf2": 0}
+
+
+RANDOM = "kqVbU4yD8mZ2nT6wX0cR5aJ9eL3gH7sP"
+
+
+@pytest.mark.parametrize(
+    ("client_id", "presented", "status", "argon2_runs"),
+    [
+        pytest.param("random", RANDOM, 200, 0, id="right"),
+        pytest.param("rotated", RANDOM, 200, 0, id="right, in its grace period"),
+        pytest.param("random", RANDOM.swapcase(), 401, 1, id="wrong"),
+        pytest.param("random", f"{RANDOM} ", 401, 2, id="space"),
+        pytest.param("nobody", RANDOM, 401, 1, id="unknown client"),
+        pytest.param("off", RANDOM, 401, 1, id="inactive client"),
+        pytest.param("keys-only", RANDOM, 401, 1, id="client that must use a key"),
+        pytest.param("generated", RANDOM, 401, 1, id="client with a generated secret"),
+        pytest.param("slow", RANDOM, 200, 1, id="right, with a slow hash"),
+        pytest.param("short", RANDOM[1:], 401, 1, id="fast hash of a secret that is too short"),
+    ],
+)
+@pytest.mark.usefixtures("secret")
+def test_secret_imported_as_random_costs_no_slow_hash_and_any_refusal_costs_one(
+    http: APIClient,
+    runs: dict[str, int],
+    client_id: str,
+    presented: str,
+    status: int,
+    argon2_runs: int,
+) -> None:
+    fast = make_password(RANDOM, hasher=GeneratedSecretHasher.algorithm)
+    for name in ("random", "rotated", "keys-only"):
+        store(name, fast)
+    store("off", fast, is_active=False)
+    store("slow", make_password(RANDOM))
+    store("short", make_password(RANDOM[1:], hasher=GeneratedSecretHasher.algorithm))
+    rotate_secret(Client.objects.get(username="rotated"), grace=timedelta(hours=1))
+    clients.restrict(Client.objects.get(username="keys-only"), "private_key_jwt")
+    for name in ("random", "rotated", "slow"):
+        User.objects.get(username=name).groups.add(*get_or_create_scopes(["read"]))
+    runs.update(argon2=0)
+    body = {"client_id": client_id, "client_secret": presented}
+    response = http.post("/login", body, format="json")
+    scope = "read" if status == 200 else None
+    assert (response.status_code, response.data.get("scope")) == (status, scope)
+    assert runs == {"argon2": argon2_runs, "pbkdf2": 0}
+
+
+def test_log_says_why_a_right_secret_that_was_imported_as_random_is_refused() -> None:
+    fast = make_password(RANDOM, hasher=GeneratedSecretHasher.algorithm)
+    store("off", fast, is_active=False)
+    with pytest.raises(BadCredentialsError, match=r"^inactive client$"):
+        credentials.check("off", RANDOM, address="192.0.2.1")
+    store("boss", fast)
+    User.objects.filter(username="boss").update(is_staff=True)
+    with pytest.raises(BadCredentialsError, match=r"^not staff$"):
+        credentials.check("boss", RANDOM, address="192.0.2.1", is_staff=True)
+
+
+def test_djangos_own_check_leaves_a_secret_imported_as_random_good(http: APIClient) -> None:
+    client = store("random", make_password(RANDOM, hasher=GeneratedSecretHasher.algorithm))
+    assert client.check_password(RANDOM)
+    assert not client.check_password(RANDOM.swapcase())
+    assert log_in(http, "random", RANDOM)
+    assert log_in(http, "random", RANDOM)
 
 
 def test_good_login_costs_as_much_as_a_bad_one(

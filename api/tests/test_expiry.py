@@ -306,10 +306,11 @@ def test_commands_take_a_duration_or_a_date(command: list[str], given: str, end:
     ("given", "complaint"),
     [
         ("2026-01-01", "The secret would have expired already."),
-        ("soon", "'soon' is not a time such as 90d or 2030-12-31"),
-        ("0d", "is not a time"),
-        ("999999d\n", "is not a time"),
-        ("0001-01-01T00:00+02:00", "is not a time"),
+        ("soon", "'soon' is not a duration such as 30m, 24h or 7d"),
+        ("0d", "is not a duration"),
+        ("9999999d", "is not a duration"),
+        ("2026-99-99", "is not a date such as 2030-12-31"),
+        ("9999-12-31T23:30-02:00", "is not a date"),
     ],
 )
 def test_commands_refuse_what_is_no_time_to_come(given: str, complaint: str) -> None:
@@ -319,6 +320,12 @@ def test_commands_refuse_what_is_no_time_to_come(given: str, complaint: str) -> 
     with pytest.raises(CommandError, match=complaint):
         call_command("rotatesecret", "expiring", "--now", "--expires", given, stdout=StringIO())
     assert Client.objects.get().password == client.password
+
+
+def test_nothing_to_expire_is_told() -> None:
+    with pytest.raises(CommandError, match="nothing that could expire"):
+        call_command("createclient", "another", "--no-secret", "--expires", "90d")
+    assert not Client.objects.exists()
 
 
 def test_createclient_lets_keys_expire(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from api import clients
 from api.credentials import NO_SECRET, create_client
 from api.foreign_hashes import UnreadableHashError, to_django
 from api.hashers import GeneratedSecretHasher, generate_secret
+from api.importing.create import NOT_RANDOM
 from api.models import Client
 
 SECRET = "s3cret of ünicode"
@@ -303,6 +304,25 @@ def test_file_that_cannot_be_read_changes_nothing(
     assert not Client.objects.exists()
 
 
+def test_row_that_cannot_be_stored_stops_no_other(import_text: Import) -> None:
+    rows = [
+        {"client_id": "a\ud800", "client_secret": "x"},
+        {"client_id": "b", "client_secret": "\ud800"},
+        {"client_id": "c", "client_secret": "x", "client_name": "\0"},
+        {"client_id": "d", "client_secret": 5},
+        {"client_id": "good", "client_secret": "x"},
+    ]
+    counts, report = import_text("\n".join(map(json.dumps, rows)))
+    assert counts == {"created": 1, "existing": 0, "refused": 4}
+    assert report.splitlines() == [
+        "'a\\ud800': It has characters that cannot be stored.",
+        "'b': It has characters that cannot be stored.",
+        "'c': It has characters that cannot be stored.",
+        "'d': A member is missing or of a wrong type.",
+        "4 clients were refused; see above.",
+    ]
+
+
 def test_import_can_be_run_again_and_tried_before(import_text: Import) -> None:
     lines = "".join(
         json.dumps({"client_id": f"client-{n}", "client_secret": generate_secret()}) + "\n"
@@ -339,6 +359,36 @@ def test_time_that_no_secret_can_have_is_refused(
     counts, report = import_text(json.dumps(row))
     assert counts == {"created": int(reason is None), "existing": 0, "refused": int(bool(reason))}
     assert report.splitlines()[:1] == ([f"'a': {reason}"] if reason else [])
+
+
+def test_plain_secrets_that_are_random_get_the_fast_hash(
+    http: APIClient, import_text: Import
+) -> None:
+    secrets = {
+        "keycloak": "kqVbU4yD8mZ2nT6wX0cR5aJ9eL3gH7sP",
+        "uuid": "123e4567-e89b-42d3-a456-426614174000",
+        "ours": generate_secret(),
+        "short": "kqVbU4yD8mZ2nT6wX0cR5aJ9eL3gH7s",
+        "words": "correct horse battery staple and more",
+        "foreign": "ünbvU4yD8mZ2nT6wX0cR5aJ9eL3gH7sP",
+        "line": "kqVbU4yD8mZ2nT6wX0cR5aJ9eL3gH7sP\n",
+    }
+    rows = [{"client_id": name, "client_secret": secrets[name]} for name in secrets]
+    rows.append({"client_id": "hash", "client_secret_hash": HASH})
+    text = "\n".join(map(json.dumps, rows))
+    for options in (["--dry-run"], []):
+        counts, report = import_text(text, "--generated", *options)
+        assert counts == {"created": 4, "existing": 0, "refused": 4}
+        assert report.splitlines() == [
+            *(f"{name!r}: {NOT_RANDOM}" for name in ("short", "words", "foreign", "line")),
+            "4 clients were refused; see above.",
+        ]
+    stored = dict(Client.objects.values_list("username", "password"))
+    for name in ("keycloak", "uuid", "ours"):
+        assert stored[name].startswith("generated_sha256$")
+        assert log_in(http, name, secrets[name]).status_code == 200
+        assert log_in(http, name, secrets[name][:-1]).status_code == 401
+    assert stored["hash"] == HASH
 
 
 def stored_clients() -> list[dict[str, Any]]:

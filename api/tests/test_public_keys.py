@@ -314,7 +314,7 @@ def test_addkey_reads_a_file_or_standard_input(
         (b"a key", ["signer", "FILE"], public_keys.MALFORMED),
         (b"-----BEGIN PRIVATE KEY-----", ["signer", "FILE"], PRIVATE),
         (b"", ["signer", "/nowhere"], "/nowhere cannot be read: No such file or directory."),
-        (b"", ["signer", "FILE", "--expires", "x"], "'x' is not a time such as 90d or 2030-12-31"),
+        (b"", ["signer", "FILE", "--expires", "x-"], "'x-' is not a date such as 2030-12-31"),
         (b"", ["signer", "FILE", "--expires", "2020-01-01"], "The key would have expired already."),
     ],
     ids=["client", "not text", "no key", "private", "no file", "no date", "past"],

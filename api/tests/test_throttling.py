@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.utils import timezone
@@ -21,7 +22,7 @@ from redis import Redis as Storage
 from rest_framework.test import APIClient
 
 from api.credentials import create_client
-from api.hashers import ChosenSecretHasher
+from api.hashers import ChosenSecretHasher, GeneratedSecretHasher
 from api.tests.support.load import call, log_in
 from api.tests.support.needs import need
 from api.tests.support.responses import assert_error, basic
@@ -276,11 +277,16 @@ def test_store_adds_to_all_counters_or_to_none(kind: str, request: pytest.Fixtur
     assert store.add([one])  # it was never below 0
 
 
-def test_right_generated_secret_asks_no_counter(
+def test_right_random_secret_asks_no_counter_and_waits_for_no_slow_hash(
     http: APIClient, credentials: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    secret = "kqVbU4yD8mZ2nT6wX0cR5aJ9eL3gH7sP"
+    imported = make_password(secret, hasher=GeneratedSecretHasher.algorithm)
+    User.objects.create(username="imported", password=imported)
     monkeypatch.setattr("api.throttling.guard.counters", None)
+    monkeypatch.setattr("api.throttling.guard.slow_hashes", None)
     assert attempt(http, credentials) == 200
+    assert attempt(http, {"client_id": "imported", "client_secret": secret}) == 200
 
 
 def test_redis_is_loaded_only_where_it_is_used(server: Server) -> None:

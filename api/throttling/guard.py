@@ -8,7 +8,8 @@ hashes comes, so parallel logins with the right secret do not count against each
 
 A generated secret is checked first, because nobody can guess 256 bits. A correct one is always
 accepted, whatever others did at the same address. Only failures are counted; over the limit they
-are answered with `TooManyFailuresError`.
+are answered with `TooManyFailuresError`. A secret that was imported as random is accepted before it
+gets here.
 """
 
 import hashlib

@@ -6,8 +6,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from api import audit
-from api.models import Client, TrustedIssuer
+from api.management.finding import find_client
+from api.management.records import record_change
+from api.models import TrustedIssuer
 from api.trust import add_identity, parse_claim
 
 
@@ -27,20 +28,18 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        client = find_client(options["client_id"])
         try:
-            client = Client.objects.get(username=options["client_id"])
             issuer = TrustedIssuer.objects.get(url=options["issuer"])
             claims = dict(map(parse_claim, options["claim"]))
             identity = add_identity(client, issuer, options["subject"], claims)
-        except Client.DoesNotExist:
-            raise CommandError(f"There is no client {options['client_id']!r}.") from None
         except TrustedIssuer.DoesNotExist:
             raise CommandError(
                 f"There is no trusted issuer {options['issuer']!r}; `trustissuer` adds it."
             ) from None
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
-        audit.record(
+        record_change(
             "identity_added", client=client.username, issuer=issuer.url, subject=identity.subject
         )
         self.stdout.write(f"{identity.subject} can log in as client {client.username}.")

@@ -6,12 +6,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from api import audit, client_keys
+from api import client_keys
 from api.jose import UnusableKeyError
-from api.management.durations import moment
+from api.management.durations import ahead
+from api.management.finding import find_client
 from api.management.key_files import KEY_FILE, read_keys
 from api.management.output import print_credentials
-from api.models import Client
+from api.management.records import record_change
 
 
 class Command(BaseCommand):
@@ -22,22 +23,20 @@ class Command(BaseCommand):
         parser.add_argument("file", help=KEY_FILE)
         parser.add_argument("--name", default="", help="name for people to read")
         parser.add_argument(
-            "--expires", type=moment, help="when the key ends, such as 90d or 2030-12-31"
+            "--expires", type=ahead, help="when the key ends, such as 90d or 2030-12-31"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         given = read_keys(options["file"])
+        client = find_client(options["client_id"])
         try:
-            client = Client.objects.get(username=options["client_id"])
             with transaction.atomic():
                 added = client_keys.add(
                     client, given, name=options["name"], expires_at=options["expires"]
                 )
                 kids = [key.kid for key in added]
                 print_credentials(self.stdout, client_id=client.username, kids=kids)
-        except Client.DoesNotExist:
-            raise CommandError(f"There is no client {options['client_id']!r}.") from None
         except UnusableKeyError as error:
             raise CommandError(str(error)) from error
         for kid in kids:
-            audit.record("key_added", client=client.username, kid=kid)
+            record_change("key_added", client=client.username, kid=kid)

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from api import audit
+from api.management.records import record_change
 from api.resources import create_resource
 
 
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             )
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
-        audit.record("resource_created", resource=resource.identifier)
+        record_change("resource_created", resource=resource.identifier)
         shown = {
             "resource": resource.identifier,
             "scope": " ".join(sorted(set(options["scope"]))),

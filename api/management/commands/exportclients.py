@@ -5,34 +5,38 @@ nothing of keys and methods.
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from api.client_keys import METHOD
+from api.client_records import scopes
+from api.client_search import in_batches
+from api.management.output import print_lines
 from api.models import Client, ClientProfile
-from api.scopes import is_scope
 
 
 class Command(BaseCommand):
     help = "Prints the clients that log in with a secret as JSON lines, with its hash."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        clients = Client.objects.order_by("pk").select_related("profile")
-        clients = clients.prefetch_related("groups")
-        for client in clients.iterator(chunk_size=1000):
+        print_lines(self.stdout, self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        clients = Client.objects.select_related("profile").prefetch_related("groups")
+        for client in in_batches(clients):
             profile = getattr(client, "profile", None) or ClientProfile()
             if profile.auth_method == METHOD or not client.has_usable_password():
                 self.stderr.write(f"{client.username!r}: It logs in without a secret.")
                 continue
-            scopes = sorted(group.name for group in client.groups.all() if is_scope(group.name))
             described = {
                 "client_id": client.username,
                 "client_name": client.first_name,
-                "scope": " ".join(scopes),
+                "scope": " ".join(sorted(scopes(client))),
                 "active": client.is_active,
                 "client_secret_hash": client.password,
             }
             if expires_at := profile.secret_expires_at:
                 described["client_secret_expires_at"] = int(expires_at.timestamp())
-            self.stdout.write(json.dumps(described))
+            yield json.dumps(described)

@@ -3,7 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from api import audit
 from api.importing.create import TAKEN, create
 from api.importing.formats import UnknownFormatError, read_rows
 from api.importing.rows import Refusal, Row
+from api.management.records import record_change
 
 
 class Command(BaseCommand):
@@ -25,33 +25,39 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="the path of the file, or - for standard input")
+        parser.add_argument(
+            "--generated",
+            action="store_true",
+            help="the plain secrets are random: store a hash that is quick to check",
+        )
         parser.add_argument("--dry-run", action="store_true", help="only report what would be done")
 
     def handle(self, *args: Any, **options: Any) -> None:
         counts = {"created": 0, "existing": 0, "refused": 0}
-        is_dry_run = options["dry_run"]
         try:
             with self._open(options["file"]) as file:
                 found = list(read_rows(file))
                 with tqdm(total=len(found), disable=None, unit=" clients") as progress:
-                    for outcome in self._import(found, is_dry_run=is_dry_run):
+                    for outcome in self._import(found, options):
                         progress.update()
                         counts[self._report(outcome)] += 1
         except (OSError, UnicodeDecodeError, UnknownFormatError) as error:
             raise CommandError(f"The file cannot be read: {error}") from error
         self.stdout.write(json.dumps(counts))
-        if not is_dry_run:
-            audit.record("clients_imported", clients=counts["created"])
+        if not options["dry_run"]:
+            record_change("clients_imported", clients=counts["created"])
         if counts["refused"]:
             raise CommandError(f"{counts['refused']} clients were refused; see above.")
 
     def _open(self, path: str) -> Any:
         return nullcontext(sys.stdin) if path == "-" else Path(path).open(encoding="utf-8")
 
-    def _import(self, found: list[Row | Refusal], *, is_dry_run: bool) -> Iterator[Row | Refusal]:
+    def _import(
+        self, found: list[Row | Refusal], options: Mapping[str, Any]
+    ) -> Iterator[Row | Refusal]:
         yield from (one for one in found if isinstance(one, Refusal))
         rows = (one for one in found if isinstance(one, Row))
-        yield from create(rows, is_dry_run=is_dry_run)
+        yield from create(rows, are_random=options["generated"], is_dry_run=options["dry_run"])
 
     def _report(self, outcome: Row | Refusal) -> str:
         """Write why a client was refused, and return under what it counts."""

@@ -7,7 +7,8 @@ from django.contrib.sessions.models import Session
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from api import audit, keys, tokens
+from api import keys, tokens
+from api.management.records import record_change
 from api.models import Client, RetiredSecret
 
 
@@ -27,7 +28,7 @@ class Command(BaseCommand):
             RetiredSecret.objects.all().delete()
             Session.objects.all().delete()
             deactivated = _deactivate_clients() if options["clients"] else 0
-        audit.record("all_revoked", kid=key.kid, deactivated=deactivated)
+        record_change("all_revoked", kid=key.kid, deactivated=deactivated)
         self.stdout.write(f"{deactivated} clients deactivated; key {key.kid} signs from now on")
 
 

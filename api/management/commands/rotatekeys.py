@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from api import audit, keys
+from api import keys
+from api.management.records import record_change
 
 
 class Command(BaseCommand):
@@ -23,5 +24,5 @@ class Command(BaseCommand):
             key = keys.rotate(immediately=options["now"])
         except (keys.RotationPendingError, keys.UndecryptableKeyError) as error:
             raise CommandError(str(error)) from error
-        audit.record("key_rotated", kid=key.kid, algorithm=key.algorithm)
+        record_change("key_rotated", kid=key.kid, algorithm=key.algorithm)
         self.stdout.write(f"{key.algorithm} key {key.kid} signs from {key.signs_from.isoformat()}")

@@ -7,11 +7,11 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from api import audit
 from api.clients import SecretChangedError, grace_end, rotate_secret
-from api.management.durations import duration, moment
+from api.management.durations import ahead, duration
+from api.management.finding import find_client
 from api.management.output import describe_expiry, print_credentials
-from api.models import Client
+from api.management.records import record_change
 
 
 class Command(BaseCommand):
@@ -27,13 +27,13 @@ class Command(BaseCommand):
             "--now", action="store_true", help="end the old secret and its tokens at once"
         )
         parser.add_argument(
-            "--expires", type=moment, help="when the new secret ends, such as 90d or 2030-12-31"
+            "--expires", type=ahead, help="when the new secret ends, such as 90d or 2030-12-31"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        client = find_client(options["client_id"])
+        ended = grace_end(client)
         try:
-            client = Client.objects.get(username=options["client_id"])
-            ended = grace_end(client)
             with transaction.atomic():
                 secret = rotate_secret(
                     client, grace=options["grace"], expires_at=options["expires"]
@@ -44,12 +44,10 @@ class Command(BaseCommand):
                     client_secret=secret,
                     **describe_expiry(client),
                 )
-        except Client.DoesNotExist:
-            raise CommandError(f"There is no client {options['client_id']!r}.") from None
         except SecretChangedError as error:
             raise CommandError(str(error)) from error
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
-        audit.record("secret_rotated", client=client.username)
+        record_change("secret_rotated", client=client.username)
         if ended:
             self.stderr.write("An older secret was still in its grace period; it has ended now.")

@@ -8,7 +8,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from api import audit, issuers
+from api import issuers
+from api.management.records import record_change
 from api.trust import trust_issuer
 
 
@@ -43,7 +44,7 @@ class Command(BaseCommand):
             raise CommandError("The JWK Set is not JSON.") from None
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
-        audit.record("issuer_trusted", issuer=issuer.url)
+        record_change("issuer_trusted", issuer=issuer.url)
         for kid in issuers.load(issuer.given_jwks or issuer.fetched_jwks):
             self.stdout.write(kid)
 
