@@ -42,7 +42,7 @@ def draw(figures: Sequence[Measured], ours: str) -> str:
     height = HEAD - 14
     for title, endpoint in (("POST /login", "login"), ("GET /private", "private")):
         shown = [each for each in figures if each.endpoint.startswith(endpoint)]
-        panel, height = _panel(title, shown, ours, height)
+        panel, height = _panel(title, shown, ours, engines, height)
         parts += panel
     size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     label = 'role="img" aria-label="Requests per second"'
@@ -58,21 +58,24 @@ def draw(figures: Sequence[Measured], ours: str) -> str:
     )
 
 
-def _panel(title: str, figures: Sequence[Measured], ours: str, top: int) -> tuple[list[str], int]:
+def _panel(
+    title: str, figures: Sequence[Measured], ours: str, engines: Sequence[str], top: int
+) -> tuple[list[str], int]:
     """Return a panel's elements and where it ends; its bars share a linear scale."""
-    rows: dict[tuple[str, str], list[float]] = {}
+    rows: dict[tuple[str, str], dict[str, float]] = {}
     for each in figures:
-        rows.setdefault((each.system, each.endpoint), []).append(each.rate)
+        rows.setdefault((each.system, each.endpoint), {})[each.engine] = each.rate
     longest = max(each.rate for each in figures)
     parts = [_text(0, top + 28, title, "title")]
     y = top + HEAD
-    for (system, endpoint), rates in sorted(rows.items(), key=lambda row: -row[1][0]):
+    for (system, endpoint), rates in sorted(rows.items(), key=lambda row: -max(row[1].values())):
         mine = system == ours
         secret = endpoint.partition(", ")[2]
         name = f"{system}, {secret}" if secret else system
         parts.append(_text(0, y + len(rates) * BAR / 2 + 4.5, name, "" if mine else "peer"))
-        for number, rate in enumerate(rates):
-            kind = f"bar{' ours' if mine else ''}{' second' if number else ''}"
+        for engine, rate in rates.items():
+            second = " second" if engine != engines[0] else ""
+            kind = f"bar{' ours' if mine else ''}{second}"
             width = max(1.0, rate / longest * SCALE)
             parts.append(
                 f'<rect class="{kind}" x="{LABELS}" y="{y}" width="{width:.1f}"'

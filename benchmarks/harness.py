@@ -270,11 +270,12 @@ def load(
 ) -> Load:
     """Send the requests in turn, over and over, for a time or until there are so many answers.
 
+    With fewer `answers` than requests, each is sent at most once.
     A server too slow to give two answers on each connection in that time gets the time for it.
     Raises `RuntimeError` if one of the answers isn't a success, or none came.
     """
     started = time.monotonic()
-    Caller(server.port)(requests[0])
+    Caller(server.port)(requests[-1])
     slowest = 2 * connections * (time.monotonic() - started)
     with tempfile.NamedTemporaryFile() as plan:
         for request in requests:

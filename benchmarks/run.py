@@ -14,9 +14,10 @@ within seconds that everything still works, whatever the times are.
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import chart
@@ -28,16 +29,21 @@ from harness import (
     THREADS,
     UNHURRIED,
     Load,
+    Server,
     end_in_order,
     load,
     processors,
 )
 from report import Verdict, conditions, markdown, save, verdict_table
-from systems import SYSTEMS, FastAPI, Floor, Ours, Stock, System, Toolkit
+from systems import SYSTEMS, FastAPI, Floor, OIDCProvider, Ours, Stock, System, Toolkit
 
-WARM_UP = 1  # seconds, before each measurement
+WARM_UP = 1  # seconds of each run before a measurement
+MOST_WARM_UPS = 12
+STILL = 1.03  # times as fast as the run before
+MOST_KEY_LOGINS = 4000  # a second; each needs an assertion of its own
 TIMES = "\N{MULTIPLICATION SIGN}"
 GENERATED, CHOSEN = "login, generated secret", "login, chosen secret"
+KEY = "login, client key"
 
 
 @dataclass(frozen=True)
@@ -56,36 +62,43 @@ class Figure:
 
 @dataclass(frozen=True)
 class Target:
-    """A ratio to reach between an endpoint of ours and a peer's, of `Figure`'s rate or cpu."""
+    """A ratio to reach between an endpoint of ours and a peer's, of `Figure`'s rate or cpu.
+
+    The bounds are those on SQLite and on PostgreSQL, where they differ.
+    """
 
     ours: str
     peer: type[System]
     endpoint: str
     figure: str
     bound: float
+    on_postgresql: float | None = None
 
     def judge(self, engine: str, ours: Figure, peer: Figure) -> Verdict:
         ratio = getattr(ours, self.figure) / getattr(peer, self.figure)
         more_is_better = self.figure == "rate"
+        bound = self.bound if engine == ENGINES[0] else self.on_postgresql or self.bound
         what = "requests/s" if more_is_better else "CPU per request"
         return Verdict(
             target=f"`/{self.ours}`: {what}, relative to {peer.system}",
-            bound=f"{'≥' if more_is_better else '≤'} {self.bound:g}{TIMES}",
+            bound=f"{'≥' if more_is_better else '≤'} {bound:g}{TIMES}",
             engine=engine,
             measured=f"{ratio:,.2f}{TIMES}" if ratio < 10 else f"{ratio:,.0f}{TIMES}",
-            reached=ratio >= self.bound if more_is_better else ratio <= self.bound,
+            reached=ratio >= bound if more_is_better else ratio <= bound,
         )
 
 
 TARGETS = (
-    Target(GENERATED, Stock, "login", "rate", 250),
+    Target(GENERATED, OIDCProvider, "login", "rate", 0.9),
+    Target(KEY, OIDCProvider, KEY, "rate", 0.9),
+    Target(GENERATED, Stock, "login", "rate", 400),
     Target(GENERATED, Toolkit, "login", "rate", 200),
-    Target(GENERATED, FastAPI, "login", "rate", 120),
+    Target(GENERATED, FastAPI, "login", "rate", 200),
     Target(CHOSEN, Stock, "login", "rate", 8),
-    Target(GENERATED, Floor, "public", "cpu", 2.5),
-    Target("private", Stock, "private", "rate", 2),
-    Target("private", FastAPI, "private", "rate", 3),
-    Target("private", Floor, "public", "cpu", 1.5),
+    Target(GENERATED, Floor, "public", "cpu", 2.3, 2.5),
+    Target("private", Stock, "private", "rate", 2.5),
+    Target("private", FastAPI, "private", "rate", 3.5),
+    Target("private", Floor, "public", "cpu", 1.3, 1.5),
 )
 
 
@@ -101,11 +114,34 @@ def visit(system: System, seconds: int) -> Visit:
     """Load each endpoint of a fresh server."""
     loads = {}
     with system.serving(processors()[0]) as server:
-        for endpoint, requests in system.loads(server).items():
-            load(server, requests, seconds=WARM_UP)
-            loads[endpoint] = load(server, requests, seconds=seconds)
-            print(f"  {system.name}, {endpoint}: {loads[endpoint].rate:,.1f}/s", flush=True)
+        runs = {
+            endpoint: partial(load, server, requests)
+            for endpoint, requests in system.loads(server).items()
+        }
+        if system.signer:
+            runs[KEY] = partial(load_with_assertions, system, server)
+        for endpoint, run in runs.items():
+            warm_up(run)
+            loads[endpoint] = run(seconds=seconds)
+        for endpoint, found in loads.items():
+            print(f"  {system.name}, {endpoint}: {found.rate:,.1f}/s", flush=True)
         return Visit(loads, sum(server.memory("VmHWM")))
+
+
+def load_with_assertions(system: System, server: Server, *, seconds: int) -> Load:
+    """Log clients in by assertions, each of which is good once."""
+    logins = system.key_logins(server, MOST_KEY_LOGINS * seconds)
+    return load(server, logins, seconds=seconds, answers=len(logins) - 2 * CONNECTIONS)
+
+
+def warm_up(run: Callable[..., Load]) -> None:
+    """Load a server until its rate stands still: Node.js compiles what it has run often."""
+    before = 0.0
+    for _ in range(MOST_WARM_UPS):
+        rate = run(seconds=WARM_UP).rate
+        if rate < STILL * before:
+            return
+        before = rate
 
 
 def compare(
@@ -113,7 +149,11 @@ def compare(
 ) -> list[Figure]:
     """Measure the systems on one database engine."""
     with ExitStack() as stack:
-        systems = [kind(stack.enter_context(scratch(engine, options.postgres))) for kind in kinds]
+        systems = [
+            kind(stack.enter_context(scratch(engine, options.postgres)))
+            for kind in kinds
+            if engine in kind.engines
+        ]
         for system in systems:
             system.prepare(options.clients)
             with system.serving(processors()[0]) as server:

@@ -4,13 +4,14 @@ import json
 import os
 import random
 import sys
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
-from databases import Database
+from client_keys import Signer
+from databases import ENGINES, Database
 from harness import (
     CONNECTIONS,
     GRANIAN,
@@ -27,6 +28,8 @@ from harness import (
 
 PEERS = Path(__file__).resolve().parent / "peers"
 DJANGO = ("--factory", "django.core.wsgi:get_wsgi_application")
+ISSUER = "http://localhost:8000"  # the service's, as it is not configured
+LIFETIME = 300  # seconds of a token
 SECRET = "one secret, shared by every client of a peer"
 
 
@@ -49,9 +52,11 @@ class System:
     application: Sequence[str] = DJANGO
     secrets: dict[str, str]  # the kinds of client it has, and the secret of each,
     wrong: dict[str, str]  # and a secret that isn't its own, but might be by its form
+    engines = ENGINES  # that it is measured on
     refuses_inactive = ""  # where it claims to: "login", "private", or nowhere
     token_key = "access_token"
     interpreter = sys.executable  # of the environment that the system is installed in
+    signer: Signer | None = None  # of its clients' assertions, if they have keys
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -110,6 +115,10 @@ class System:
         tokens = [self.token(server.call(login)) for login in self.logins(kind, CONNECTIONS)]
         return {"login": self.logins(kind), "private": [bearer(token) for token in tokens]}
 
+    def key_logins(self, server: Server, count: int) -> list[Request]:
+        """Return so many logins by assertions. Each is good once."""
+        raise NotImplementedError
+
     def check(self, server: Server) -> None:
         """Raise unless the system does the work that it is measured on."""
         for kind, secret in self.secrets.items():
@@ -162,6 +171,16 @@ class Ours(System):
         for kind in self.secrets:
             self.clone(kind, kind, clients // len(self.secrets))
         self.clone("generated", "inactive", 1, is_active="FALSE")
+        self.signer = Signer()
+        self.database.execute(f"""
+            INSERT INTO api_clientkey (client_id, kid, jwk_kid, jwk, name, created_at)
+            SELECT id, '{self.signer.kid}', '', '{json.dumps(self.signer.jwk)}', '', date_joined
+            FROM auth_user WHERE username LIKE 'generated-%'
+        """)  # noqa: S608 (made of constants)
+
+    def key_logins(self, server: Server, count: int) -> list[Request]:
+        assert self.signer
+        return self.signer.logins("/login", self.names("generated"), ISSUER, count)
 
     def create(self, client: str) -> str:
         created = json.loads(self.python("manage.py", "createclient", client))
@@ -289,4 +308,76 @@ class Bare(Floor):
     application = ("bare:application",)
 
 
-SYSTEMS: tuple[type[System], ...] = (Ours, Stock, Toolkit, FastAPI, Floor, Bare)
+class OIDCProvider(System):
+    """npm's oidc-provider, with its clients in PostgreSQL. It has no database engine of its own."""
+
+    name = "oidc-provider"
+    directory = PEERS / "oidc_provider"
+    secrets = {"client": SECRET}
+    wrong = {"client": SECRET.upper()}
+    engines = ("PostgreSQL",)
+
+    def command(self, port: int, workers: int) -> list[str]:
+        assert workers == 1
+        return ["node", "server.js", str(port)]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {"NODE_ENV": "production"}
+
+    def prepare(self, clients: int) -> None:
+        run(["npm", "ci", "--no-audit", "--no-fund"], self.directory, self.environment)
+        self.signer = Signer()
+        payload = {
+            "client_secret": SECRET,
+            "grant_types": ["client_credentials"],
+            "redirect_uris": [],
+            "response_types": [],
+            "id_token_signed_response_alg": "ES256",
+            "scope": "read",
+        }
+        signed = {
+            **{name: payload[name] for name in payload if name != "client_secret"},
+            "token_endpoint_auth_method": "private_key_jwt",
+            "jwks": {"keys": [self.signer.jwk | {"kid": self.signer.kid}]},
+        }
+        self.clients = clients
+        self.database.execute("CREATE TABLE client (client_id text PRIMARY KEY, payload jsonb)")
+        self.database.execute("""
+            CREATE TABLE kept (
+                model text, id text, payload jsonb, expires_at timestamptz, PRIMARY KEY (model, id)
+            )
+        """)
+        for name, values in {"client": payload, "keyed": signed}.items():
+            insert = f"INSERT INTO client VALUES ('{name}', '{json.dumps(values)}')"  # noqa: S608
+            self.database.execute(insert)
+            self.database.clone("client", "client_id", name, name, clients)
+
+    def login(self, client: str, secret: str) -> Request:
+        body = urlencode({"grant_type": "client_credentials"})
+        credentials = b64encode(f"{client}:{quote_plus(secret)}".encode()).decode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        headers["Authorization"] = f"Basic {credentials}"
+        return Request("POST", "/token", headers, body.encode())
+
+    def key_logins(self, server: Server, count: int) -> list[Request]:
+        assert self.signer
+        issuer = f"http://127.0.0.1:{server.port}"
+        return self.signer.logins("/token", names("keyed", self.clients, 1000), issuer, count)
+
+    def loads(self, server: Server) -> dict[str, list[Request]]:
+        return {"login": self.logins("client")}
+
+    def check(self, server: Server) -> None:
+        name = self.names("client")[0]
+        token = self.token(server.call(self.login(name, SECRET)))
+        header, claims = (
+            json.loads(urlsafe_b64decode(part + "==")) for part in token.split(".")[:2]
+        )
+        assert (header["alg"], claims["client_id"]) == ("ES256", name)
+        assert claims["exp"] - claims["iat"] == LIFETIME
+        for refused in (self.login(name, self.wrong["client"]), self.login("no-such", SECRET)):
+            assert server.call(refused).status == 401, self.name
+
+
+SYSTEMS: tuple[type[System], ...] = (*(Ours, OIDCProvider, Stock, Toolkit, FastAPI, Floor, Bare),)

@@ -5,7 +5,6 @@ import http.client
 import io
 import json
 import socket
-import time
 from ast import literal_eval
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -207,14 +206,18 @@ def test_no_codec_of_a_caller_is_looked_up(
     assert looked_up == []
 
 
-@pytest.mark.parametrize("piece", ["\\", "\\a", '\\"'])
-@pytest.mark.parametrize("path", ["/livez", "/admin/login/"])
 @pytest.mark.django_db
-def test_no_cookie_takes_long(path: str, piece: str) -> None:
-    value = piece * (16_384 // len(piece))
-    began = time.thread_time()
-    respond(path, HTTP_COOKIE=f'sessionid="{value}"')
-    assert time.thread_time() - began < 0.1, "Python's own parser takes seconds"
+def test_no_cookie_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python before 3.11.10 parses backslashes in a quoted value in quadratic time."""
+    parsed = []
+
+    def parse_cookie(header: str) -> dict[str, str]:
+        parsed.append(header)
+        return {}
+
+    monkeypatch.setattr("django.core.handlers.wsgi.parse_cookie", parse_cookie)
+    respond("/admin/login/", HTTP_COOKIE='theme=dark; sessionid="\\\\a\\""')
+    assert parsed == ['theme=dark; sessionid="a""']
 
 
 LONG = f"http://localhost/{'x' * 100_000}"

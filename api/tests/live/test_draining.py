@@ -67,7 +67,7 @@ def pair(server: Server, tmp_path: Path) -> list[Server]:
     (tmp_path / "other").mkdir()
     pair = [server, Server(tmp_path / "other", server.database_url)]
     for one in pair:
-        one.extra = {"GRANIAN_WORKERS": "2", "DRAIN_SECONDS": "10", "PUBLIC_URL": server.url}
+        one.extra = {"GRANIAN_WORKERS": "2", "DRAIN_SECONDS": "4", "PUBLIC_URL": server.url}
     return pair
 
 

@@ -1,0 +1,58 @@
+"""Sign assertions (RFC 7523) for many clients at once. All clients of a benchmark share a key."""
+
+import json
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from harness import Request
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+LIFETIME = 240  # seconds
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def encode(part: bytes) -> str:
+    return urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
+class Signer:
+    """A key pair for ES256."""
+
+    def __init__(self) -> None:
+        self._private_key = ec.generate_private_key(ec.SECP256R1())
+        numbers = self._private_key.public_key().public_numbers()
+        coordinates = {name: encode(getattr(numbers, name).to_bytes(32)) for name in "xy"}
+        self.jwk = {"crv": "P-256", "kty": "EC", **coordinates}
+        members = json.dumps(self.jwk, sort_keys=True, separators=(",", ":"))
+        self.kid = encode(sha256(members.encode()).digest())  # RFC 7638
+
+    def assertion(self, client_id: str, audience: str) -> str:
+        now = int(time.time())
+        claims = {"iss": client_id, "sub": client_id, "aud": audience, "jti": secrets.token_hex(16)}
+        claims |= {"iat": now, "exp": now + LIFETIME}
+        header = {"alg": "ES256", "kid": self.kid}
+        signed = ".".join(encode(json.dumps(part).encode()) for part in (header, claims))
+        signature = self._private_key.sign(signed.encode(), ec.ECDSA(hashes.SHA256()))
+        pair = b"".join(part.to_bytes(32) for part in decode_dss_signature(signature))
+        return f"{signed}.{encode(pair)}"
+
+    def logins(self, path: str, names: Sequence[str], audience: str, count: int) -> list[Request]:
+        """Return so many logins of these clients in turn, each of which is good once."""
+        return [
+            Request(
+                "POST",
+                path,
+                FORM,
+                (
+                    f"grant_type=client_credentials&client_assertion_type={ASSERTION_TYPE}"
+                    f"&client_assertion={self.assertion(names[number % len(names)], audience)}"
+                ).encode(),
+            )
+            for number in range(count)
+        ]
