@@ -79,7 +79,7 @@ class ClientViewSet(ViewSet):
         asked = _read(NewClientSerializer, request.data)
         client, secret = client_changes.create(
             self._changes(asked),
-            keys=asked.get("jwks", ()),
+            keys=asked.get("jwks") or (),
             secret_expires_at=asked.get("secret_expires_at"),
             actor=self.actor,
         )
