@@ -10,8 +10,8 @@ from django.db import DatabaseError, connection
 
 from api import health, keys
 from api.checks.address import is_this_machine
-from api.exceptions import UNAVAILABLE
 from api.throttling.counters import probe
+from api.translation import UNAVAILABLE
 
 UNLESS = "Leave it only if nobody else is on that network, as in deploy/compose.yaml."
 
