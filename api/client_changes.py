@@ -10,15 +10,17 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from api import audit, client_keys, clients, resources, tokens
-from api.client_records import IDENTITY, KEY, PREVIOUS_SECRET, SECRET
-from api.credentials import NO_SECRET, create_client
+from api import audit, client_keys, clients, identities, resources, tokens
+from api.credentials import CURRENT, NO_SECRET, PREVIOUS, create_client
 from api.models import Client, ClientKey, Resource, WorkloadIdentity
 from api.public_keys import GivenKey
 from api.scopes import get_or_create_scopes, is_scope
 
 Actor = Mapping[str, str]
-_ROWS: dict[str, type[ClientKey | WorkloadIdentity]] = {KEY: ClientKey, IDENTITY: WorkloadIdentity}
+_ROWS: dict[str, type[ClientKey | WorkloadIdentity]] = {
+    client_keys.KIND: ClientKey,
+    identities.KIND: WorkloadIdentity,
+}
 _OF_ROW = re.compile(f"({'|'.join(_ROWS)}):([1-9][0-9]{{0,17}})")
 
 
@@ -136,13 +138,13 @@ def end_credential(client: Client, credential: str, *, actor: Actor) -> None:
     """
     of_row = _OF_ROW.fullmatch(credential)
     with transaction.atomic():
-        if credential == SECRET and client.has_usable_password():
+        if credential == CURRENT and client.has_usable_password():
             clients.remove_secret(client)
-        elif credential == PREVIOUS_SECRET and clients.grace_end(client):
+        elif credential == PREVIOUS and clients.grace_end(client):
             clients.end_previous_secret(client)
         elif of_row is None or not _delete(client, of_row):
             raise NoSuchCredentialError
-        event = f"{of_row[1] if of_row else SECRET}_removed"
+        event = f"{of_row[1] if of_row else CURRENT}_removed"
         audit.record(event, client=client.username, credential=credential, **actor)
 
 

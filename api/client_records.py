@@ -8,11 +8,11 @@ from django.db import DataError
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from api import client_keys, identities
+from api.credentials import CURRENT, PREVIOUS
 from api.models import Client, ClientKey, ClientProfile, Resource, RetiredSecret, WorkloadIdentity
 from api.scopes import is_scope
 from api.usage import figures
-
-SECRET, PREVIOUS_SECRET, KEY, IDENTITY = "secret", "previous_secret", "key", "identity"
 
 
 def find(client_id: str, *, lock: bool = False) -> Client:
@@ -71,15 +71,13 @@ def served_resources(client: Client) -> set[Resource]:
 
 def credentials(client: Client) -> list[dict[str, Any]]:
     """Return a client's credentials: its secrets, and its keys and identities, the newest first."""
-    keys = ClientKey.objects.filter(client_id=client.pk).order_by("-pk")
-    identities = WorkloadIdentity.objects.filter(client_id=client.pk).order_by("-pk")
-    others = [
-        *(_credential(f"{KEY}:{key.pk}", key, name=str(key)) for key in keys),
-        *(
-            _credential(f"{IDENTITY}:{one.pk}", one, name=f"{one.subject} of {one.issuer.url}")
-            for one in identities.select_related("issuer")
-        ),
+    keys = ClientKey.objects.filter(client_id=client.pk)
+    held = WorkloadIdentity.objects.filter(client_id=client.pk).select_related("issuer")
+    named = [
+        *((client_keys.KIND, key, str(key)) for key in keys.order_by("-pk")),
+        *((identities.KIND, one, f"{one} of {one.issuer.url}") for one in held.order_by("-pk")),
     ]
+    others = [_credential(f"{kind}:{row.pk}", row, name=name) for kind, row, name in named]
     return [*_secrets(client, has_others=bool(others)), *others]
 
 
@@ -97,7 +95,7 @@ def _secrets(client: Client, *, has_others: bool) -> Iterator[dict[str, Any]]:
         # Without a profile, the secret has not been used since keys were introduced.
         is_old = profile._state.adding and not has_others
         yield {
-            "id": SECRET,
+            "id": CURRENT,
             "name": "",
             "created_at": _text(profile.secret_made_at or client.date_joined),
             "expires_at": _text(profile.secret_expires_at),
@@ -108,7 +106,7 @@ def _secrets(client: Client, *, has_others: bool) -> Iterator[dict[str, Any]]:
         client_id=client.pk, replaced_by=client.password, expires_at__gt=timezone.now()
     )
     for one in retired:
-        yield _credential(PREVIOUS_SECRET, one, name="")
+        yield _credential(PREVIOUS, one, name="")
 
 
 def _credential(credential_id: str, row: Any, *, name: str) -> dict[str, Any]:
