@@ -21,7 +21,7 @@ from api.client_records import credentials as credentials_of
 from api.client_records import describe
 from api.credentials import create_client
 from api.management import records
-from api.models import Client, ClientProfile, Resource, RetiredSecret, TrustedIssuer
+from api.models import Client, Resource, RetiredSecret, TrustedIssuer
 from api.tests.support.responses import is_good
 from api.trust import add_identity
 
@@ -67,10 +67,7 @@ def several() -> None:
     Client.objects.filter(username="inactive").update(is_active=False)
     create_client("unused")
     Client.objects.filter(username="unused").update(date_joined=now - timedelta(days=40))
-    expiring, _ = create_client("expiring")
-    ends = now + timedelta(days=20)
-    ClientProfile.objects.filter(client=expiring.pk).delete()
-    ClientProfile.objects.create(client_id=expiring.pk, secret_expires_at=ends)
+    create_client("expiring", secret_expires_at=now + timedelta(days=20))
 
 
 def day(days: int) -> str:
