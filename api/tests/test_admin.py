@@ -542,6 +542,12 @@ def test_changes_and_deletions_are_on_record(
     ]
 
 
+def test_history_writes_times_as_all_pages_do(admin: Browser, client_row: Client) -> None:
+    admin.post(page_of(client_row), {"first_name": "Renamed"})
+    page = admin.get(page_of(client_row, "history")).content.decode()
+    assert f">{LogEntry.objects.get().action_time:%Y-%m-%d %H:%M} UTC<" in page
+
+
 # Who may
 
 

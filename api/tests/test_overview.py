@@ -181,6 +181,7 @@ def test_staff_see_what_they_may_view(
     assert [title in page for title in LISTS] == [sees_clients] * 3
     assert ("Key, signing" in page) == sees_keys
     assert tables(page)["Last 24 hours"][1][2] == "5"
+    assert page.count("<p>None.</p>") == (2 if sees_clients else 0)
 
 
 @pytest.mark.parametrize(

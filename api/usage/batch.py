@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from api.models import OUTCOME_LENGTH
 
-MAX_CLIENTS = 50_000  # entries about known clients; some 15 MB
+MAX_CLIENTS = 50_000  # entries about known clients; some 30 MB with as many uses
 MAX_NAMES = 5_000  # entries about clients of whom only a name is known
 MAX_NAME_LENGTH = 150
 UNKNOWN = 0  # the primary key of no client
