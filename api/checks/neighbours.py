@@ -69,7 +69,7 @@ def check_shared_metrics(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database, deploy=True)
 def check_readiness(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
-    """Ask what `/readyz` asks. Of a missing signing key, another check tells."""
+    """Ask what `/readyz` asks. Another check reports a missing signing key."""
     try:
         if databases:
             health.check_readiness()
