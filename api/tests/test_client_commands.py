@@ -284,10 +284,10 @@ def test_removecredential_ends_one_and_prints_those_that_are_left(
     run("removecredential", "reporting", identity)
     with pytest.raises(CommandError, match="It has none"):
         run("removecredential", "reporting", identity)
-    by = 'by="os:4242"'
+    named, by = f'issuer="{issuer.url}" subject="pod"', 'by="os:4242"'
     assert events() == [
         f'secret_removed client="reporting" credential="secret" {by}',
-        f'identity_removed client="reporting" credential="{identity}" {by}',
+        f'identity_removed client="reporting" credential="{identity}" {named} {by}',
     ]
 
 
