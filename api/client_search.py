@@ -67,11 +67,13 @@ def find_clients(
 
 
 def with_scope(clients: QuerySet[Client], group: Group | None) -> QuerySet[Client]:
+    """Select the clients with a scope; none without a group."""
     members = User.groups.through.objects.filter(group=group and group.pk).values_list("user_id")
     return _narrow(clients, members, Exists(members.filter(user=OuterRef("pk"))))
 
 
 def with_resource(clients: QuerySet[Client], resource: Resource | None) -> QuerySet[Client]:
+    """Select the clients that may call a resource; none without one."""
     granted = ResourceGrant.objects.filter(resource=resource).values_list("client_id")
     return _narrow(clients, granted, Exists(granted.filter(client=OuterRef("pk"))))
 

@@ -172,16 +172,19 @@ def test_credential_is_ended_once(
     kind: str,
 ) -> None:
     ids = {one["id"].partition(":")[0]: one["id"] for one in all_credentials}
+    kid = ClientKey.objects.get().kid
     client_changes.end_credential(client_row, ids[kind], actor=ACTOR)
     with pytest.raises(NoSuchCredentialError):
         client_changes.end_credential(client_row, ids[kind], actor=ACTOR)
     ended = {kind, "previous_secret"} if kind == "secret" else {kind}
     left = {one["id"] for one in client_records.credentials(client_row)}
     assert left == {ids[one] for one in ids.keys() - ended}
-    event = "secret_removed" if kind == "previous_secret" else f"{kind}_removed"
-    assert events(caplog) == [
-        f'{event} client="reporting" credential="{ids[kind]}" by="boss" address="192.0.2.7"'
-    ]
+    event, named = {
+        "key": ("key_removed", f'kid="{kid}" '),
+        "identity": ("identity_removed", 'issuer="https://issuer.example.com" subject="pod" '),
+    }.get(kind, ("secret_removed", ""))
+    actor = 'by="boss" address="192.0.2.7"'
+    assert events(caplog) == [f'{event} client="reporting" credential="{ids[kind]}" {named}{actor}']
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ class Batch:
     """How often something happened, by hour, and when credentials were last used, to the minute.
 
     A client is named by its primary key, or else by what a caller sent as its id. What does not fit
-    any more counts as an unknown client's. The methods tell whether it fits.
+    any more counts as an unknown client's. The methods return whether it fitted.
     """
 
     def __init__(self) -> None:
