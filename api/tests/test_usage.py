@@ -28,9 +28,10 @@ from api.models import (
 from api.standing import ClientState
 from api.tests.support.assertions import KeyPair, claims_of, presented
 from api.tests.support.issuer import SUBJECT, Issuer, form
+from api.tests.support.services import eventually
 from api.trust import add_identity, trust_issuer
 from api.usage import batch, figures, store
-from api.usage.collector import collector
+from api.usage.collector import Collector, collector
 
 NOW = datetime(2026, 5, 1, 12, 34, 56, 789, UTC)
 MINUTE, HOUR = NOW.replace(second=0, microsecond=0), NOW.replace(minute=0, second=0, microsecond=0)
@@ -280,6 +281,21 @@ def test_strangers_cannot_make_a_batch_grow(
     assert caplog.text.count("Too many clients at once") == 1  # a minute
     assert totals() == {"throttled": 7, "wrong secret": 4, "success": 4}
     assert {(name, outcome) for name, _, outcome, _ in counted()} == {("reporting", "throttled")}
+
+
+def test_an_unforeseen_error_does_not_end_the_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors: list[object] = []
+    own = Collector()
+
+    def fail() -> bool:
+        raise RuntimeError
+
+    monkeypatch.setattr("threading.excepthook", errors.append)
+    monkeypatch.setattr("api.usage.collector.INTERVAL", 0.01)
+    monkeypatch.setattr(own, "flush", fail)
+    for number in (1, 2):
+        own.count_throttled("somebody")
+        eventually(lambda number=number: len(errors) == number)
 
 
 def test_a_forked_process_leaves_to_its_parent_what_the_parent_has_counted() -> None:
