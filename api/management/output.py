@@ -37,11 +37,17 @@ def print_json(stdout: OutputWrapper, value: Any) -> None:
     stdout.write(json.dumps(value, indent=2 if stdout.isatty() else None))
 
 
-def print_lines(stdout: OutputWrapper, lines: Iterable[str]) -> None:
-    """Print lines until there are no more, or until nobody reads on, as after `| head`."""
+def print_lines(stdout: OutputWrapper, lines: Iterable[str]) -> int:
+    """Print lines until there are no more, or until nobody reads on, as after `| head`.
+
+    Returns how many.
+    """
+    count = 0
     try:
         for line in lines:
             stdout.write(line)
+            count += 1
         stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
+    return count

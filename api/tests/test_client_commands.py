@@ -135,6 +135,22 @@ def test_listclients_asks_four_queries_for_each_batch(monkeypatch: pytest.Monkey
     assert [sql.endswith("LIMIT 2") for sql in batches] == [True] * 4
 
 
+def test_listclients_tells_that_a_search_may_have_found_too_many(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(client_search, "MAX_FOUND", 2)
+    for number in range(3):
+        create_client(f"client-{number}")
+    for options, lines, message in (
+        (["--search", "client-"], 2, "There may be more."),
+        (["--search", "client-1"], 1, ""),
+        ([], 3, ""),
+    ):
+        call_command("listclients", *options)
+        shown = capsys.readouterr()
+        assert (shown.out.count("\n"), shown.err[:18]) == (lines, message)
+
+
 def test_listclients_ends_quietly_when_nobody_reads_on(monkeypatch: pytest.MonkeyPatch) -> None:
     class Closed(StringIO):
         def write(self, text: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from api import client_search
 from api.client_records import describe, with_details
 from api.client_search import find_clients, in_batches, search
 from api.management.durations import ago, ahead
@@ -56,7 +57,9 @@ class Command(BaseCommand):
         if self.stdout.isatty():
             self.stdout.write(COLUMNS.format(*HEADINGS).upper())
         write = _as_row if self.stdout.isatty() else json.dumps
-        print_lines(self.stdout, (write(describe(client)) for client in clients))
+        count = print_lines(self.stdout, (write(describe(client)) for client in clients))
+        if options["search"] and count >= client_search.MAX_FOUND:
+            self.stderr.write("There may be more. --search finds no more ids, or names, than this.")
 
 
 def _as_row(described: Mapping[str, Any]) -> str:
