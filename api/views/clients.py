@@ -228,4 +228,4 @@ def _if_match(request: Request) -> Collection[str] | None:
     header = request.headers.get("If-Match", "*")
     if header == "*":
         return None
-    return [tag[1:-1] for tag in parse_etags(header) if tag.startswith('"')]  # a weak one is none
+    return [tag.strip('"') for tag in parse_etags(header)]  # a weak one keeps its W and fits none
