@@ -13,7 +13,8 @@ from django.template.response import TemplateResponse
 from api import tokens
 from api.admin import client_list
 from api.admin.identities import IdentitiesAdmin
-from api.admin.records import activation_event, record_change
+from api.admin.records import record_change
+from api.client_changes import activation_event
 from api.models import Client
 
 CONSEQUENCES = {
