@@ -115,17 +115,17 @@ def test_reactivation_revives_neither_tokens_nor_the_previous_secret(
     get_token: Callable[[], str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    token = get_token()
+    tokens = [get_token()]
     secret = clients.rotate_secret(client_row, grace=timedelta(days=1))
+    new = {"client_id": "reporting", "client_secret": secret}
+    tokens.append(http.post("/login", new, format="json").json()["access_token"])
     User.objects.filter(pk=client_row.pk).update(is_active=False)  # which revokes nothing
     client_changes.update(client_records.find("reporting"), Changes(active=True), actor=ACTOR)
-    assert not is_good(http, token)
     assert http.post("/login", credentials, format="json").status_code == 401
-    new = {"client_id": "reporting", "client_secret": secret}
-    token = http.post("/login", new, format="json").json()["access_token"]
+    tokens.append(http.post("/login", new, format="json").json()["access_token"])
     client_changes.update(client_records.find("reporting"), Changes(active=False), actor=ACTOR)
     client_changes.update(client_records.find("reporting"), Changes(active=True), actor=ACTOR)
-    assert not is_good(http, token)
+    assert [is_good(http, token) for token in tokens] == [False, False, False]
     switched = [line.partition(" ")[0] for line in events(caplog) if "by=" in line]
     assert switched == ["client_activated", "client_deactivated", "client_activated"]
 

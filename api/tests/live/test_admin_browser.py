@@ -268,6 +268,41 @@ def test_tokens_are_revoked(staff: Page, service: Server) -> None:
     assert status("--header", bearer, f"{service.url}/private") == 401
 
 
+USAGE = """
+from datetime import timedelta
+from django.utils import timezone
+from api import clients
+from api.models import Client, RetiredSecret
+from api.usage import store
+from api.usage.batch import Batch
+batch, hour = Batch(), int(timezone.now().timestamp()) // 3600
+for number, client in enumerate(Client.objects.order_by("pk")):
+    clients.rotate_secret(client, grace=timedelta(days=number + 1))
+    RetiredSecret.objects.filter(pk=client.pk).update(
+        last_used_at=timezone.now(), last_used_from="2001:db8:85a3::8a2e:370:7334"
+    )
+    for ago in range(160):
+        batch.count(client.pk, hour - ago, "success", 1000 + ago * (number + 1) % 97)
+        batch.count(client.pk, hour - ago, "wrong secret", ago % 7 * number)
+        batch.count(client.pk, hour - ago, "throttled", ago % 3 * number)
+store.write(batch)
+"""
+
+
+def test_usage_is_shown_of_all_and_of_one_client(staff: Page, service: Server) -> None:
+    for number in range(3):
+        service.manage("createclient", f"job-{number}", "--name", "Night job")
+    service.shell(USAGE)
+    staff.reload()
+    expect(staff.get_by_role("img", name="Logins, last 24 hours")).to_be_visible()
+    staff.get_by_text("Figures of the last 7 days").click()
+    inspect(staff, "admin-overview")
+    staff.get_by_role("row", name="job-2").get_by_role("link").first.click()
+    expect(staff.get_by_role("heading", name="Usage")).to_be_visible()
+    expect(staff.get_by_role("cell", name="from 2001:db8:85a3::8a2e:370:7334")).to_be_visible()
+    inspect(staff, "admin-client-usage")
+
+
 def test_pictures_of_a_list_that_is_in_use(staff: Page, service: Server, tmp_path: Path) -> None:
     for number in range(5):
         service.manage("createclient", f"job-{number}", "--name", "Night job", "--scope", "read")
