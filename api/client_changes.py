@@ -85,6 +85,7 @@ def update(client: Client, changes: Changes, *, actor: Actor) -> None:
             default = Resource.objects.filter(grants__client=client.pk, grants__is_default=True)
             kept = default.filter(pk__in=[one.pk for one in changes.resources]).first()
             resources.set_grants(client, changes.resources, kept)
+            client.refresh_from_db(fields=["resource_grants"])  # forget those fetched before
         if before != (client.first_name, _scopes(client), _identifiers(client)):
             audit.record("client_changed", client=client.username, **actor)
 
