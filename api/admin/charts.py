@@ -32,8 +32,12 @@ class Span:
     throttled: int = 0
 
     @property
+    def start(self) -> str:
+        return f"{self.begin:%d %b %H:%M}"
+
+    @property
     def label(self) -> str:
-        return f"{self.begin:%d %b %H:%M} to {self.end:%H:%M}"
+        return f"{self.start} to {self.end:%H:%M}"
 
     @property
     def counts(self) -> tuple[str, str, str]:

@@ -406,6 +406,14 @@ def test_all_wrong_fields_are_named(
     assert everything() == before
 
 
+def test_no_depth_of_a_value_is_a_fault(call: Call, client: Client) -> None:
+    http = APIClient(headers=bearer(str(log_in("manager", SECRET))))
+    for depth in range(900, 1000):  # Python gives up at some depth, and elsewhere at another
+        body = f'{{"grace": {"[" * depth}{"]" * depth}}}'
+        response = http.post("/clients/billing/secret", body, content_type="application/json")
+        assert response.status_code == 400, depth
+
+
 def test_client_with_keys_has_no_secret_to_expire(call: Call) -> None:
     body = {
         "jwks": {"keys": [KeyPair.generate().jwk]},
