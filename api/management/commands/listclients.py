@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--search", default="", metavar="TEXT", help="whose id or name starts with a text"
+            "--search", default="", metavar="TEXT", help="whose id or words in the name start so"
         )
         active = parser.add_mutually_exclusive_group()
         active.add_argument("--active", action="store_true", default=None)
