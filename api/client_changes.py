@@ -75,8 +75,8 @@ def update(client: Client, changes: Changes, *, actor: Actor) -> None:
             event = "client_activated" if changes.active else "client_deactivated"
             audit.record(event, client=client.username, **actor)
         if changes.name is not None and changes.name != client.first_name:
-            client.first_name = changes.name
-            client.clean_fields()
+            name = Client._meta.get_field("first_name")
+            client.first_name = name.clean(changes.name, client)
             client.save(update_fields=["first_name"])
         if changes.scopes is not None:
             others = [group for group in client.groups.all() if not is_scope(group.name)]
@@ -85,6 +85,7 @@ def update(client: Client, changes: Changes, *, actor: Actor) -> None:
             default = Resource.objects.filter(grants__client=client.pk, grants__is_default=True)
             kept = default.filter(pk__in=[one.pk for one in changes.resources]).first()
             resources.set_grants(client, changes.resources, kept)
+            client.refresh_from_db(fields=["resource_grants"])  # forget those fetched before
         if before != (client.first_name, _scopes(client), _identifiers(client)):
             audit.record("client_changed", client=client.username, **actor)
 

@@ -16,14 +16,14 @@ SECRET, PREVIOUS_SECRET, KEY, IDENTITY = "secret", "previous_secret", "key", "id
 
 
 def find(client_id: str, *, lock: bool = False) -> Client:
-    """Return a client, whose row is locked until the transaction ends if `lock`.
+    """Return a client. If `lock`, its row is locked first, until the transaction ends.
 
     Staff are no clients. Raises `Client.DoesNotExist`.
     """
-    clients = with_details(Client.objects.all())
     try:
-        locked = clients.select_for_update(of=("self",)) if lock else clients
-        return locked.get(username=client_id)
+        if lock:
+            Client.objects.select_for_update().get(username=client_id)
+        return with_details(Client.objects.all()).get(username=client_id)
     except (DataError, ValueError):  # no database holds this text: NUL, surrogates
         raise Client.DoesNotExist from None
 

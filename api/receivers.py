@@ -16,14 +16,7 @@ from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_sav
 from django.dispatch import receiver
 
 from api import audit, expiry, tokens
-from api.models import (
-    ClientKey,
-    ClientProfile,
-    Resource,
-    RetiredSecret,
-    Scope,
-    WorkloadIdentity,
-)
+from api.models import ClientKey, ClientProfile, Resource, RetiredSecret, Scope, WorkloadIdentity
 
 _LOSES = "_authdemo_loses"  # set on an instance whose clients lose something by its save
 _CHANGES = "_authdemo_changes"  # true on an instance whose save stores another secret

@@ -130,19 +130,19 @@ class MomentField(serializers.DateTimeField):
         super().__init__(required=False, help_text="must be a time, such as 2026-01-31T12:00:00Z")
 
 
-class FutureField(serializers.DateTimeField):
-    """A time at least a second ahead, because secrets expire at whole seconds; null is never."""
+class EndField(serializers.DateTimeField):
+    """When something ends; null is never. Not so soon that it is over before it is stored."""
 
     def __init__(self) -> None:
         super().__init__(
             required=False,
             allow_null=True,
-            help_text="must be a time to come, such as 2030-01-31T12:00:00Z",
+            help_text="must be at least a minute ahead, such as 2030-01-31T12:00:00Z",
         )
 
     def to_internal_value(self, value: Any) -> datetime:
         moment: datetime = super().to_internal_value(value)
-        if moment.replace(microsecond=0) <= timezone.now():
+        if moment < timezone.now() + timedelta(minutes=1):
             self.fail("invalid", format="")
         return moment
 
@@ -206,8 +206,8 @@ class NewClientSerializer(StrictSerializer):
     client_name = NameField()
     scope = ScopeField()
     resources = ResourcesField()
-    jwks = UsableKeysField(required=False)
-    secret_expires_at = FutureField()
+    jwks = UsableKeysField(required=False, allow_null=True)
+    secret_expires_at = EndField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs.get("jwks") and attrs.get("secret_expires_at"):
@@ -234,7 +234,7 @@ class RotationSerializer(StrictSerializer):
         max_value=int(MAX_GRACE.total_seconds()),
         help_text=f"must be seconds, at most {MAX_GRACE.total_seconds():.0f}",
     )
-    expires_at = FutureField()
+    expires_at = EndField()
 
 
 class NothingSerializer(StrictSerializer):

@@ -275,6 +275,7 @@ TEMPLATES = [
 ]
 USE_TZ = True
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "authdemo.formats"
 APPEND_SLASH = False  # API paths have no trailing slash; the admin appends it itself
 STATIC_URL = f"{path}/static/"
 WHITENOISE_USE_FINDERS = True  # no need for collectstatic

@@ -51,10 +51,13 @@ def _secrets(client: Client, user: Any, *, has_others: bool) -> Iterator[Row]:
         made_at = (profile and profile.secret_made_at) or client.date_joined
         expires = _expiry(profile.secret_expires_at if profile else None)
         yield Row("Secret", "secret", format_time(made_at), expires, _when(used_at), links)
-    if ends_at := clients.grace_end(client):
+    if previous := clients.secret_in_grace(client):
         if user.has_perm("api.rotate_secret"):
             links = (("Remove", _removal(client, PREVIOUS_SECRET)),)
-        yield Row("Previous secret", "secret", "", format_time(ends_at), "", links)
+        used = _when(previous.last_used_at)
+        if previous.last_used_from:
+            used += f" from {previous.last_used_from}"
+        yield Row("Previous secret", "secret", "", format_time(previous.expires_at), used, links)
 
 
 def _key(client: Client, key: ClientKey, user: Any) -> Row:

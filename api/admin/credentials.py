@@ -20,6 +20,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from api import client_keys, clients, expiry, tokens
+from api.admin import charts
 from api.admin.credential_table import PREVIOUS_SECRET, SECRET, rows
 from api.admin.deletion import ExplainedDeletion
 from api.admin.forms import KeyForm, RotationForm
@@ -64,6 +65,7 @@ class CredentialsAdmin(ExplainedDeletion):
         if client := context["original"]:
             context |= {
                 "credentials": rows(client, request.user),
+                "charts": charts.of_client(client),
                 "may_add_key": request.user.has_perm("api.add_clientkey"),
                 "may_add_identity": request.user.has_perm("api.add_workloadidentity"),
                 "may_add_secret": request.user.has_perm("api.rotate_secret")

@@ -25,7 +25,7 @@ from api import client_keys, clients, keys, public_keys, resources
 from api.admin import ClientAdmin, client_list
 from api.credentials import create_client
 from api.hashers import GENERATED
-from api.models import Client, ClientKey, ClientProfile, SigningKey
+from api.models import Client, ClientKey, ClientProfile, RetiredSecret, SigningKey
 from api.tests.support.assertions import KeyPair, claims_of, presented
 from api.tests.support.responses import is_good
 
@@ -542,6 +542,12 @@ def test_changes_and_deletions_are_on_record(
     ]
 
 
+def test_history_writes_times_as_all_pages_do(admin: Browser, client_row: Client) -> None:
+    admin.post(page_of(client_row), {"first_name": "Renamed"})
+    page = admin.get(page_of(client_row, "history")).content.decode()
+    assert f">{LogEntry.objects.get().action_time:%Y-%m-%d %H:%M} UTC<" in page
+
+
 # Who may
 
 
@@ -766,10 +772,14 @@ def test_client_page_has_all_credentials_in_one_table(admin: Browser, client_row
         key.last_used_at = now
         key.save()
         ClientProfile.objects.update(secret_used_at=now)
+        RetiredSecret.objects.update(last_used_at=now, last_used_from="192.0.2.1")
         later = [f"{now + timedelta(minutes=wait):%Y-%m-%d %H:%M} UTC" for wait in (10, 20)]
         assert credentials_of(admin, client_row) == [
             ["Secret", "secret", today, "never", today, "Rotate Secret Remove Secret"],
-            ["Previous secret", "secret", "", later[0], "", "Remove Previous secret"],
+            [
+                *("Previous secret", "secret", "", later[0], f"{today} from 192.0.2.1"),
+                "Remove Previous secret",
+            ],
             [key.kid, "key EC P-256", today, "never", today, f"Remove {key.kid}"],
             ["laptop", "key RSA", today, later[1], "never", "Remove laptop"],
         ]

@@ -92,10 +92,13 @@ def test_only_what_differs_is_changed_and_recorded(
 def test_change_of_apis_keeps_the_default_one_while_granted(client_row: Client) -> None:
     orders, stock = (resources.create_resource(one) for one in (ORDERS, STOCK))
     resources.set_grants(client_row, [orders], default=orders)
+    client = client_records.find("reporting")
     for given, default in (([orders, stock], ORDERS), ([stock], None)):
-        client_changes.update(client_row, Changes(resources=given), actor=ACTOR)
-        described = client_records.describe(client_records.find("reporting"))
-        assert described["default_resource"] == default
+        client_changes.update(client, Changes(resources=given), actor=ACTOR)
+        assert client_records.describe(client)["default_resource"] == default
+        assert client_records.describe(client_records.find("reporting"))["resources"] == [
+            one.identifier for one in given
+        ]
 
 
 @pytest.mark.parametrize(
@@ -115,17 +118,18 @@ def test_reactivation_revives_neither_tokens_nor_the_previous_secret(
     get_token: Callable[[], str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    token = get_token()
+    tokens = [get_token()]
     secret = clients.rotate_secret(client_row, grace=timedelta(days=1))
+    new = {"client_id": "reporting", "client_secret": secret}
+    tokens.append(http.post("/login", new, format="json").json()["access_token"])
     User.objects.filter(pk=client_row.pk).update(is_active=False)  # which revokes nothing
     client_changes.update(client_records.find("reporting"), Changes(active=True), actor=ACTOR)
-    assert not is_good(http, token)
     assert http.post("/login", credentials, format="json").status_code == 401
-    new = {"client_id": "reporting", "client_secret": secret}
-    token = http.post("/login", new, format="json").json()["access_token"]
+    assert [is_good(http, token) for token in tokens] == [False, False]
+    tokens.append(http.post("/login", new, format="json").json()["access_token"])
     client_changes.update(client_records.find("reporting"), Changes(active=False), actor=ACTOR)
     client_changes.update(client_records.find("reporting"), Changes(active=True), actor=ACTOR)
-    assert not is_good(http, token)
+    assert [is_good(http, token) for token in tokens] == [False, False, False]
     switched = [line.partition(" ")[0] for line in events(caplog) if "by=" in line]
     assert switched == ["client_activated", "client_deactivated", "client_activated"]
 

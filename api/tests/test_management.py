@@ -134,7 +134,8 @@ def test_client_is_created_with_a_secret_that_is_shown_once(call: Call) -> None:
 
 
 def test_client_with_keys_gets_no_secret(call: Call) -> None:
-    response = call("post", "/clients", {"jwks": {"keys": [KeyPair.generate().jwk]}})
+    keys = {"keys": [KeyPair.generate().jwk]}
+    response = call("post", "/clients", {"jwks": keys, "secret_expires_at": None})
     body = response.json()
     assert response.status_code == 201
     assert "client_secret" not in body
@@ -335,7 +336,7 @@ def test_cursor_beyond_the_list_finds_nothing_unusual(call: Call, cursor: str) -
 NAME = "client_name must be a text of at most 150 printable characters"
 SCOPES = "scope must be scopes with spaces between them"
 RESOURCES = "resources must be a list of the identifiers of APIs, each an absolute URI"
-TO_COME = "must be a time to come, such as 2030-01-31T12:00:00Z"
+TO_COME = "must be at least a minute ahead, such as 2030-01-31T12:00:00Z"
 GRACE = "grace must be seconds, at most 7776000"
 JWKS = "jwks is not usable: A JWK Set is an object whose `keys` is a list of JWKs"
 DEEP: Any = []
