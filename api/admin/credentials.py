@@ -55,7 +55,7 @@ class CredentialsAdmin(ExplainedDeletion):
             path("<path:object_id>/rotate/", rotate, name="api_client_rotate"),
             path("<path:object_id>/revoke/", revoke, name="api_client_revoke"),
             path("<path:object_id>/add-key/", add_key, name="api_client_add_key"),
-            path("<path:object_id>/remove/<str:name>/", remove, name="api_client_remove"),
+            path("<path:object_id>/remove/<slug:name>/", remove, name="api_client_remove"),
             *super().get_urls(),
         ]
 
