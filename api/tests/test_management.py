@@ -311,6 +311,7 @@ def test_list_is_narrowed(call: Call, client: Client) -> None:
         ("%3Cscript%3E=1", "another field is unknown."),
         ("cursor=x", "cursor is malformed."),
         ("cursor=%F0%9F%98%80", "cursor is malformed."),
+        ("cursor=cD0=", "cursor is malformed."),  # p=
         ("cursor=cD1hYmM=", "cursor is malformed."),  # p=abc
         ("cursor=cD0tMQ==", "cursor is malformed."),  # p=-1
         ("cursor=cD05OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "cursor is malformed."),
