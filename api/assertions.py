@@ -176,4 +176,4 @@ def _is_text(value: Any) -> bool:
     """Tell whether a value is a text that databases can hold. JSON can express others."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or "\0" in value:
         return False
-    return not any("\ud800" <= character <= "\udfff" for character in value)
+    return value.encode(errors="ignore").decode() == value  # without lone surrogates

@@ -10,15 +10,17 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from api import audit, client_keys, clients, resources, tokens
-from api.client_records import IDENTITY, KEY, PREVIOUS_SECRET, SECRET
-from api.credentials import NO_SECRET, create_client
+from api import audit, client_keys, clients, identities, resources, tokens
+from api.credentials import CURRENT, NO_SECRET, PREVIOUS, create_client
 from api.models import Client, ClientKey, Resource, WorkloadIdentity
 from api.public_keys import GivenKey
 from api.scopes import get_or_create_scopes, is_scope
 
 Actor = Mapping[str, str]
-_ROWS: dict[str, type[ClientKey | WorkloadIdentity]] = {KEY: ClientKey, IDENTITY: WorkloadIdentity}
+_ROWS: dict[str, type[ClientKey | WorkloadIdentity]] = {
+    client_keys.KIND: ClientKey,
+    identities.KIND: WorkloadIdentity,
+}
 _OF_ROW = re.compile(f"({'|'.join(_ROWS)}):([1-9][0-9]{{0,17}})")
 
 
@@ -28,7 +30,7 @@ class NoSuchCredentialError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a client shall be from now on. What is `None` stays as it is."""
+    """The new values of a client. `None` leaves a value as it is."""
 
     name: str | None = None
     active: bool | None = None
@@ -75,8 +77,8 @@ def update(client: Client, changes: Changes, *, actor: Actor) -> None:
             event = "client_activated" if changes.active else "client_deactivated"
             audit.record(event, client=client.username, **actor)
         if changes.name is not None and changes.name != client.first_name:
-            client.first_name = changes.name
-            client.clean_fields()
+            name = Client._meta.get_field("first_name")
+            client.first_name = name.clean(changes.name, client)
             client.save(update_fields=["first_name"])
         if changes.scopes is not None:
             others = [group for group in client.groups.all() if not is_scope(group.name)]
@@ -85,6 +87,7 @@ def update(client: Client, changes: Changes, *, actor: Actor) -> None:
             default = Resource.objects.filter(grants__client=client.pk, grants__is_default=True)
             kept = default.filter(pk__in=[one.pk for one in changes.resources]).first()
             resources.set_grants(client, changes.resources, kept)
+            client.refresh_from_db(fields=["resource_grants"])  # forget those fetched before
         if before != (client.first_name, _scopes(client), _identifiers(client)):
             audit.record("client_changed", client=client.username, **actor)
 
@@ -135,17 +138,25 @@ def end_credential(client: Client, credential: str, *, actor: Actor) -> None:
     The secret ends with the previous one. Raises `NoSuchCredentialError`, `SecretChangedError`.
     """
     of_row = _OF_ROW.fullmatch(credential)
+    kind, named = (of_row[1] if of_row else CURRENT), {}
     with transaction.atomic():
-        if credential == SECRET and client.has_usable_password():
+        if of_row:
+            named = _delete(client, kind, int(of_row[2]))
+        elif credential == CURRENT and client.has_usable_password():
             clients.remove_secret(client)
-        elif credential == PREVIOUS_SECRET and clients.grace_end(client):
+        elif credential == PREVIOUS and clients.grace_end(client):
             clients.end_previous_secret(client)
-        elif of_row is None or not _delete(client, of_row):
+        else:
             raise NoSuchCredentialError
-        event = f"{of_row[1] if of_row else SECRET}_removed"
-        audit.record(event, client=client.username, credential=credential, **actor)
+        fields = {"client": client.username, "credential": credential, **named, **actor}
+        audit.record(f"{kind}_removed", **fields)
 
 
-def _delete(client: Client, of_row: re.Match[str]) -> bool:
-    rows = _ROWS[of_row[1]].objects.filter(client_id=client.pk, pk=int(of_row[2]))
-    return bool(rows.delete()[0])
+def _delete(client: Client, kind: str, pk: int) -> dict[str, str]:
+    """Delete a key or an identity. Return what an audit line calls it, as when it was added."""
+    row = _ROWS[kind].objects.filter(client_id=client.pk, pk=pk).first()
+    if row is None or not row.delete()[0]:
+        raise NoSuchCredentialError
+    if isinstance(row, ClientKey):
+        return {"kid": row.kid}
+    return {"issuer": row.issuer.url, "subject": row.subject}

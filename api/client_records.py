@@ -8,22 +8,22 @@ from django.db import DataError
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from api.models import Client, ClientKey, ClientProfile, Resource, RetiredSecret, WorkloadIdentity
+from api import client_keys, clients, identities
+from api.credentials import CURRENT, PREVIOUS
+from api.models import Client, ClientKey, ClientProfile, Resource, WorkloadIdentity
 from api.scopes import is_scope
 from api.usage import figures
 
-SECRET, PREVIOUS_SECRET, KEY, IDENTITY = "secret", "previous_secret", "key", "identity"
-
 
 def find(client_id: str, *, lock: bool = False) -> Client:
-    """Return a client, whose row is locked until the transaction ends if `lock`.
+    """Return a client. If `lock`, its row is locked first, until the transaction ends.
 
     Staff are no clients. Raises `Client.DoesNotExist`.
     """
-    clients = with_details(Client.objects.all())
     try:
-        locked = clients.select_for_update(of=("self",)) if lock else clients
-        return locked.get(username=client_id)
+        if lock:
+            Client.objects.select_for_update().get(username=client_id)
+        return with_details(Client.objects.all()).get(username=client_id)
     except (DataError, ValueError):  # no database holds this text: NUL, surrogates
         raise Client.DoesNotExist from None
 
@@ -35,7 +35,7 @@ def with_details(clients: QuerySet[Client]) -> QuerySet[Client]:
 
 def describe(client: Client) -> dict[str, Any]:
     """Return what the API and `showclient` say of a client."""
-    profile = _profile(client)
+    profile = profile_of(client)
     grants = client.resource_grants.all()
     default = next((grant.resource.identifier for grant in grants if grant.is_default), None)
     expires_at = profile.secret_expires_at
@@ -71,16 +71,31 @@ def served_resources(client: Client) -> set[Resource]:
 
 def credentials(client: Client) -> list[dict[str, Any]]:
     """Return a client's credentials: its secrets, and its keys and identities, the newest first."""
-    keys = ClientKey.objects.filter(client_id=client.pk).order_by("-pk")
-    identities = WorkloadIdentity.objects.filter(client_id=client.pk).order_by("-pk")
-    others = [
-        *(_credential(f"{KEY}:{key.pk}", key, name=str(key)) for key in keys),
-        *(
-            _credential(f"{IDENTITY}:{one.pk}", one, name=f"{one.subject} of {one.issuer.url}")
-            for one in identities.select_related("issuer")
-        ),
+    keys = ClientKey.objects.filter(client_id=client.pk)
+    held = WorkloadIdentity.objects.filter(client_id=client.pk).select_related("issuer")
+    named = [
+        *((client_keys.KIND, key, str(key)) for key in keys.order_by("-pk")),
+        *((identities.KIND, one, f"{one} of {one.issuer.url}") for one in held.order_by("-pk")),
     ]
+    others = [_credential(f"{kind}:{row.pk}", row, name=name) for kind, row, name in named]
     return [*_secrets(client, has_others=bool(others)), *others]
+
+
+def profile_of(client: Client) -> ClientProfile:
+    """Return the profile of a client, or the defaults of one without."""
+    return getattr(client, "profile", None) or ClientProfile(client_id=client.pk)
+
+
+def secret_used_at(client: Client, *, has_others: bool) -> datetime | None:
+    """Return when the secret was last used; `has_others` if the client has other credentials.
+
+    A client without a profile has not used it since keys were introduced. If the client has nothing
+    else, its last login was with the secret.
+    """
+    profile: ClientProfile | None = getattr(client, "profile", None)
+    if profile is None:
+        return None if has_others else client.last_login
+    return profile.secret_used_at
 
 
 def usage(client: Client, since: datetime) -> list[dict[str, Any]]:
@@ -92,23 +107,18 @@ def usage(client: Client, since: datetime) -> list[dict[str, Any]]:
 
 
 def _secrets(client: Client, *, has_others: bool) -> Iterator[dict[str, Any]]:
-    profile = _profile(client)
     if client.has_usable_password():
-        # Without a profile, the secret has not been used since keys were introduced.
-        is_old = profile._state.adding and not has_others
+        profile = profile_of(client)
         yield {
-            "id": SECRET,
+            "id": CURRENT,
             "name": "",
             "created_at": _text(profile.secret_made_at or client.date_joined),
             "expires_at": _text(profile.secret_expires_at),
-            "last_used_at": _text(client.last_login if is_old else profile.secret_used_at),
+            "last_used_at": _text(secret_used_at(client, has_others=has_others)),
             "last_used_from": None,
         }
-    retired = RetiredSecret.objects.filter(
-        client_id=client.pk, replaced_by=client.password, expires_at__gt=timezone.now()
-    )
-    for one in retired:
-        yield _credential(PREVIOUS_SECRET, one, name="")
+    if previous := clients.secret_in_grace(client):
+        yield _credential(PREVIOUS, previous, name="")
 
 
 def _credential(credential_id: str, row: Any, *, name: str) -> dict[str, Any]:
@@ -120,11 +130,6 @@ def _credential(credential_id: str, row: Any, *, name: str) -> dict[str, Any]:
         "last_used_at": _text(row.last_used_at),
         "last_used_from": getattr(row, "last_used_from", "") or None,
     }
-
-
-def _profile(client: Client) -> ClientProfile:
-    """Return the profile of a client, or the defaults of one without."""
-    return getattr(client, "profile", None) or ClientProfile(client_id=client.pk)
 
 
 def _text(moment: datetime | None) -> str | None:

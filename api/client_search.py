@@ -44,14 +44,11 @@ def find_clients(
     if active is not None:
         clients = clients.filter(is_active=active)
     if scope:
-        group = Group.objects.filter(name=scope).first()
-        members = User.groups.through.objects.filter(group=group).values_list("user_id")
-        clients = _narrow(clients, members, Exists(members.filter(user=OuterRef("pk"))))
+        clients = with_scope(clients, Group.objects.filter(name=scope).first())
     if resource:
         spellings = identifiers.spellings(resource)
         named = Resource.objects.filter(identifier__in=spellings).first()
-        granted = ResourceGrant.objects.filter(resource=named).values_list("client_id")
-        clients = _narrow(clients, granted, Exists(granted.filter(client=OuterRef("pk"))))
+        clients = with_resource(clients, named)
     if unused_since is not None:
         used_before = Q(last_login__lt=unused_since)
         never_used = Q(last_login=None, date_joined__lt=unused_since)
@@ -67,6 +64,18 @@ def find_clients(
         )
         clients = _narrow(clients, secrets.union(keys, all=True), own_secret | own_keys)
     return clients
+
+
+def with_scope(clients: QuerySet[Client], group: Group | None) -> QuerySet[Client]:
+    """Select the clients with a scope; none without a group."""
+    members = User.groups.through.objects.filter(group=group and group.pk).values_list("user_id")
+    return _narrow(clients, members, Exists(members.filter(user=OuterRef("pk"))))
+
+
+def with_resource(clients: QuerySet[Client], resource: Resource | None) -> QuerySet[Client]:
+    """Select the clients that may call a resource; none without one."""
+    granted = ResourceGrant.objects.filter(resource=resource).values_list("client_id")
+    return _narrow(clients, granted, Exists(granted.filter(client=OuterRef("pk"))))
 
 
 def _narrow(

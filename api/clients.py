@@ -54,12 +54,17 @@ def secret_version(client: Client) -> str:
     return salted_hmac(__name__, client.password, algorithm="sha256").hexdigest()[:32]
 
 
+def secret_in_grace(client: Client) -> RetiredSecret | None:
+    """Return the previous secret, or `None` if its grace period has ended."""
+    return RetiredSecret.objects.filter(
+        client_id=client.pk, replaced_by=client.password, expires_at__gt=timezone.now()
+    ).first()
+
+
 def grace_end(client: Client) -> datetime | None:
     """Return when the grace period of the previous secret ends, or `None` if it has ended."""
-    in_grace = RetiredSecret.objects.filter(
-        client_id=client.pk, replaced_by=client.password, expires_at__gt=timezone.now()
-    )
-    return in_grace.values_list("expires_at", flat=True).first()
+    previous = secret_in_grace(client)
+    return previous.expires_at if previous else None
 
 
 def rotate_secret(

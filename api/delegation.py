@@ -1,8 +1,8 @@
 """What a caller of the management API may do: nobody gets more than the caller's own token has.
 
 A caller passes on only scopes and APIs that it holds. It changes only clients that hold nothing
-else, because a new secret would let it act as that client. To take something away is no exception:
-a client could be stripped first and taken over then. And no caller changes itself.
+else, because a new secret would let it act as that client. That holds for taking scopes away too:
+otherwise a caller could weaken a client first, and then take it over. No caller changes itself.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """When a client's secret expires: what the policy allows, and what is stored.
 
-The time of a secret never changes, so no token needs a look at it: `exp` is not after it.
+The time of a secret never changes, and no token's `exp` is after it. So no verification reads it.
 """
 
 from datetime import datetime

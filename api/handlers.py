@@ -19,10 +19,10 @@ from api.exceptions import (
     NotFound,
     ServerError,
     body,
-    translate,
 )
 from api.negotiation import is_from_a_program
 from api.renderers import may_register
+from api.translation import translate
 
 
 def refused(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -16,14 +16,7 @@ from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_sav
 from django.dispatch import receiver
 
 from api import audit, expiry, tokens
-from api.models import (
-    ClientKey,
-    ClientProfile,
-    Resource,
-    RetiredSecret,
-    Scope,
-    WorkloadIdentity,
-)
+from api.models import ClientKey, ClientProfile, Resource, RetiredSecret, Scope, WorkloadIdentity
 
 _LOSES = "_authdemo_loses"  # set on an instance whose clients lose something by its save
 _CHANGES = "_authdemo_changes"  # true on an instance whose save stores another secret
@@ -117,15 +110,15 @@ def notice_another_secret(
     if raw or not issubclass(sender, User) or instance.is_staff or instance.is_superuser:
         return
     if update_fields is None or "password" in update_fields:
-        same = User.objects.filter(pk=instance.pk).exclude(password=instance.password)
-        setattr(instance, _CHANGES, instance.pk is not None and same.exists())
+        changed = User.objects.filter(pk=instance.pk).exclude(password=instance.password)
+        setattr(instance, _CHANGES, instance.pk is not None and changed.exists())
 
 
 @receiver(post_save)
 def record_another_secret(instance: Any, **_kwargs: Any) -> None:
     """Let a secret that Django has set, by `changepassword` for example, expire as a new one.
 
-    Until now it had the time of the one before, so that one was not good again for a moment.
+    The time changes after the hash. In the other order, an expired secret would be good between.
     """
     if vars(instance).pop(_CHANGES, False):
         expires_at = expiry.choose() if instance.has_usable_password() else None

@@ -20,8 +20,8 @@ from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from api import browser, keys, tokens
 from api.endpoints import endpoints, handler, split_docstring
-from api.exceptions import UNAVAILABLE
 from api.scopes import REGISTER
+from api.translation import UNAVAILABLE
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # imports this module, through the settings

@@ -1,4 +1,4 @@
-"""Write what a request can do without. It does not wait for other writers, or fail by them."""
+"""Write what a request can do without. The request neither waits for other writers nor fails."""
 
 import logging
 from collections.abc import Callable, Iterator

@@ -275,6 +275,7 @@ TEMPLATES = [
 ]
 USE_TZ = True
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "authdemo.formats"
 APPEND_SLASH = False  # API paths have no trailing slash; the admin appends it itself
 STATIC_URL = f"{path}/static/"
 WHITENOISE_USE_FINDERS = True  # no need for collectstatic
@@ -446,7 +447,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "api.renderers.Page"],
     "DEFAULT_SCHEMA_CLASS": "api.openapi.operations.AutoSchema",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.ContentNegotiation",
-    "EXCEPTION_HANDLER": "api.exceptions.exception_handler",
+    "EXCEPTION_HANDLER": "api.translation.exception_handler",
     "URL_FORMAT_OVERRIDE": None,  # only the Accept header selects the media type
 }
 SPECTACULAR_SETTINGS = {
@@ -502,7 +503,7 @@ LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
 # of its child loggers, so each full name is listed.
 REPETITIVE_LOGGERS = tuple(
     f"api.{name}"
-    for name in ("credentials", "exceptions", "issuers", "keys", "throttling", "usage", "writes")
+    for name in ("credentials", "issuers", "keys", "throttling", "translation", "usage", "writes")
 )
 QUOTING_LOGGERS = tuple(  # Django logs these refusals with a traceback
     f"django.security.{name}"

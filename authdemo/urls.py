@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
+from api.admin import overview
 from api.admin.password import GuardedPasswordChangeView
 from api.urls import urlpatterns as api_urlpatterns
 
@@ -14,5 +15,6 @@ urlpatterns = [
     *api_urlpatterns,
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/password_change/", admin.site.admin_view(GuardedPasswordChangeView.as_view())),
+    path("admin/", admin.site.admin_view(overview.index)),
     path("admin/", admin.site.urls),
 ]

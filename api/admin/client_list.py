@@ -20,7 +20,13 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from api.client_search import MAX_FOUND, last_expired, next_to_expire
+from api.client_search import (
+    MAX_FOUND,
+    last_expired,
+    next_to_expire,
+    with_resource,
+    with_scope,
+)
 from api.models import Client, Resource, ResourceGrant, Scope
 
 MAX_LISTED = MAX_FOUND  # rows that can be paged through; beyond them, search
@@ -49,9 +55,8 @@ class ScopeFilter(SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Client]) -> QuerySet[Client]:
         if self.value() is None:
             return queryset
-        chosen = [scope.pk for scope in Scope.objects.all() if scope.name == self.value()]
-        members = User.groups.through.objects.filter(group__in=chosen)
-        return queryset.filter(pk__in=members.values("user_id"))
+        named = (scope for scope in Scope.objects.all() if scope.name == self.value())
+        return with_scope(queryset, next(named, None))
 
 
 class ResourceFilter(SimpleListFilter):
@@ -63,9 +68,8 @@ class ResourceFilter(SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Client]) -> QuerySet[Client]:
         if self.value() is None:
             return queryset
-        chosen = [pk for pk, _ in self.lookup_choices if str(pk) == self.value()]
-        granted = ResourceGrant.objects.filter(resource__in=chosen)
-        return queryset.filter(pk__in=granted.values("client_id"))
+        chosen = (one for one in Resource.objects.all() if str(one.pk) == self.value())
+        return with_resource(queryset, next(chosen, None))
 
 
 class LastUsedFilter(SimpleListFilter):

@@ -12,12 +12,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from api import client_search, clients, resources
+from api import client_changes, client_search, clients, resources
 from api.admin import client_list
 from api.admin.bulk import BulkAdmin
 from api.admin.credential_table import rows
 from api.admin.forms import ClientForm, offer_new_scope
-from api.admin.records import activation_event, format_time, record_change
+from api.admin.records import activation_event, actor, format_time, record_change
 from api.credentials import create_client
 from api.models import Client
 from api.scopes import is_scope
@@ -175,8 +175,7 @@ class ClientAdmin(BulkAdmin):
             yield f"It is the server of {served}, which can't introspect tokens any more."
 
     def delete_model(self, request: HttpRequest, obj: Client) -> None:
-        super().delete_model(request, obj)
-        record_change(request, "client_deleted", client=obj.username)
+        client_changes.delete(obj, actor=actor(request))
 
     def _set_grants(self, client: Client, form: ClientForm) -> None:
         granted, default = (form.cleaned_data[name] for name in self.grants)

@@ -15,17 +15,18 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from api import client_keys, clients, expiry, tokens
-from api.admin.credential_table import PREVIOUS_SECRET, SECRET, rows
+from api import client_changes, client_keys, client_records, clients, expiry
+from api.admin import charts
+from api.admin.credential_table import removal_permission, rows
 from api.admin.deletion import ExplainedDeletion
 from api.admin.forms import KeyForm, RotationForm
-from api.admin.records import format_time, record_change
+from api.admin.records import actor, format_time, record_change
 from api.jose import UnusableKeyError
-from api.models import Client, ClientKey
+from api.models import Client
 
 INTRO = (
     "The client signs with its private key, which never leaves its machine. Paste the public key "
@@ -54,7 +55,7 @@ class CredentialsAdmin(ExplainedDeletion):
             path("<path:object_id>/rotate/", rotate, name="api_client_rotate"),
             path("<path:object_id>/revoke/", revoke, name="api_client_revoke"),
             path("<path:object_id>/add-key/", add_key, name="api_client_add_key"),
-            path("<path:object_id>/remove/<str:name>/", remove, name="api_client_remove"),
+            path("<path:object_id>/remove/<str:credential>/", remove, name="api_client_remove"),
             *super().get_urls(),
         ]
 
@@ -64,6 +65,7 @@ class CredentialsAdmin(ExplainedDeletion):
         if client := context["original"]:
             context |= {
                 "credentials": rows(client, request.user),
+                "charts": charts.of_client(client),
                 "may_add_key": request.user.has_perm("api.add_clientkey"),
                 "may_add_identity": request.user.has_perm("api.add_workloadidentity"),
                 "may_add_secret": request.user.has_perm("api.rotate_secret")
@@ -134,29 +136,25 @@ class CredentialsAdmin(ExplainedDeletion):
         messages.success(request, f"{client} can log in with key {', '.join(kids)}.")
         return True
 
-    def remove_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
-        """Remove a credential, which `credential_table.rows` names, and end its tokens."""
-        is_key = name not in {SECRET, PREVIOUS_SECRET}
-        permission = "api.delete_clientkey" if is_key else "api.rotate_secret"
-        client = self._get_client(request, object_id, permission)
-        key = get_object_or_404(ClientKey, client_id=client.pk, kid=name) if is_key else None
-        what = f"key {key}" if key else name.replace("-", " ")
+    def remove_view(self, request: HttpRequest, object_id: str, credential: str) -> HttpResponse:
+        """Remove a credential, which `client_records.credentials` names, and end its tokens."""
+        kind = credential.partition(":")[0]
+        client = self._get_client(request, object_id, removal_permission(credential))
+        names = {one["id"]: one["name"] for one in client_records.credentials(client)}
+        if credential not in names:
+            raise Http404
+        what = f"{kind.replace('_', ' ')} {names[credential]}".rstrip()
         if request.method != "POST":
             return self._render(request, "remove", client, f"Remove {what}", {"what": what})
         try:
             with transaction.atomic():
-                if key:
-                    key.delete()
-                elif name == SECRET:
-                    clients.remove_secret(client)
-                else:
-                    clients.end_previous_secret(client)
+                client_changes.end_credential(client, credential, actor=actor(request))
                 self.log_change(request, client, f"Removed {what}.")
         except clients.SecretChangedError as error:
             messages.error(request, f"{error} It was not removed.")
-            return redirect("admin:api_client_remove", object_id, name)
-        event = "key_removed" if key else "secret_removed"
-        record_change(request, event, client=client.username, **({"kid": name} if key else {}))
+            return redirect("admin:api_client_remove", object_id, credential)
+        except client_changes.NoSuchCredentialError:  # removed by somebody else meanwhile
+            raise Http404 from None
         messages.success(request, f"The {what} is removed, and its tokens have ended.")
         return redirect("admin:api_client_change", object_id)
 
@@ -165,9 +163,8 @@ class CredentialsAdmin(ExplainedDeletion):
         if request.method != "POST":
             return self._render(request, "revoke", client, "Revoke all tokens", {})
         with transaction.atomic():
-            tokens.revoke_all(Client.objects.filter(pk=client.pk))
+            client_changes.revoke_tokens(client, actor=actor(request))
             self.log_change(request, client, "Revoked all tokens.")
-        record_change(request, "tokens_revoked", client=client.username)
         messages.success(request, f"All tokens of {client} are revoked.")
         return redirect("admin:api_client_change", object_id)
 

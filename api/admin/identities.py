@@ -1,16 +1,16 @@
-"""The admin of a client's workload identities: add and remove them."""
+"""The admin of a client's workload identities: add them."""
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import URLPattern, path
 
 from api.admin.credentials import CredentialsAdmin
 from api.admin.records import record_change
-from api.models import SUBJECT_LENGTH, TrustedIssuer, WorkloadIdentity
+from api.models import SUBJECT_LENGTH, TrustedIssuer
 from api.trust import add_identity, parse_claim
 
 INTRO = (
@@ -42,14 +42,8 @@ class IdentitiesAdmin(CredentialsAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         add = self.admin_site.admin_view(self.add_identity_view)
-        remove = self.admin_site.admin_view(self.remove_identity_view)
         return [
             path("<path:object_id>/add-identity/", add, name="api_client_add_identity"),
-            path(
-                "<path:object_id>/remove-identity/<int:pk>/",
-                remove,
-                name="api_client_remove_identity",
-            ),
             *super().get_urls(),
         ]
 
@@ -64,26 +58,9 @@ class IdentitiesAdmin(CredentialsAdmin):
             except ValidationError as error:
                 form.add_error(None, error.messages)
             else:
-                self._record(request, "identity_added", identity)
+                named = {"issuer": identity.issuer.url, "subject": identity.subject}
+                record_change(request, "identity_added", client=client.username, **named)
                 messages.success(request, f"{client} can log in with identity {identity}.")
                 return redirect("admin:api_client_change", object_id)
         context = {"form": form, "intro": INTRO, "button": "Add identity"}
         return self._render(request, "add_credential", client, "Add workload identity", context)
-
-    def remove_identity_view(self, request: HttpRequest, object_id: str, pk: int) -> HttpResponse:
-        client = self._get_client(request, object_id, "api.delete_workloadidentity")
-        identity = get_object_or_404(WorkloadIdentity, pk=pk, client_id=client.pk)
-        what = f"identity {identity}"
-        if request.method != "POST":
-            return self._render(request, "remove", client, f"Remove {what}", {"what": what})
-        self._record(request, "identity_removed", identity)
-        with transaction.atomic():
-            identity.delete()
-            self.log_change(request, client, f"Removed {what}.")
-        messages.success(request, f"The {what} is removed, and its tokens have ended.")
-        return redirect("admin:api_client_change", object_id)
-
-    @staticmethod
-    def _record(request: HttpRequest, event: str, identity: WorkloadIdentity) -> None:
-        client, issuer = identity.client.username, identity.issuer.url
-        record_change(request, event, client=client, issuer=issuer, subject=identity.subject)

@@ -10,8 +10,12 @@ from api.throttling.address import client_address
 
 
 def record_change(request: HttpRequest, event: str, **fields: str) -> None:
-    staff, address = request.user.get_username(), client_address(request)
-    audit.record(event, **fields, staff=staff, address=address)
+    audit.record(event, **fields, **actor(request))
+
+
+def actor(request: HttpRequest) -> dict[str, str]:
+    """Return the fields of an audit line that say who did it, and from where."""
+    return {"staff": request.user.get_username(), "address": client_address(request)}
 
 
 def activation_event(*, active: bool) -> str:

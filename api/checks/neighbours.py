@@ -10,8 +10,8 @@ from django.db import DatabaseError, connection
 
 from api import health, keys
 from api.checks.address import is_this_machine
-from api.exceptions import UNAVAILABLE
 from api.throttling.counters import probe
+from api.translation import UNAVAILABLE
 
 UNLESS = "Leave it only if nobody else is on that network, as in deploy/compose.yaml."
 
@@ -69,7 +69,7 @@ def check_shared_metrics(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database, deploy=True)
 def check_readiness(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
-    """Ask what `/readyz` asks. Of a missing signing key, another check tells."""
+    """Ask what `/readyz` asks. Another check reports a missing signing key."""
     try:
         if databases:
             health.check_readiness()

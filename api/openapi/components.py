@@ -40,7 +40,8 @@ MEMBERS: dict[str, dict[str, Any]] = {
     "last_used_at": PERHAPS_TIME | {"description": "To the minute; null is never."},
     "last_used_from": {"type": ["string", "null"], "description": "The address, where known."},
     "outcomes": {
-        "type": "object",
+        "properties": {},
+        "required": [],
         "additionalProperties": {"type": "integer"},
         "description": "success, throttled, or the reason of a failure; and how often.",
     },

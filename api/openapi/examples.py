@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from api import tokens
+from api import bodies, tokens
 from api.credentials import CURRENT, Login
 from api.models import Client, SigningKey
 from api.standing import ClientState
@@ -31,9 +31,6 @@ def claims() -> dict[str, Any]:
 
 
 def examples() -> dict[str, dict[str, Any]]:
-    from api.views import discovery, keys, registration  # which describe themselves with components
-    from api.views.tokens import token_response
-
     token = tokens.IssuedToken(ACCESS_TOKEN, tokens.LIFETIME, " ".join(SCOPES))
     client = Client(
         username="e4d1bc0c-707f-44e8-8b7e-3daa864c32f5",
@@ -59,17 +56,17 @@ def examples() -> dict[str, dict[str, Any]]:
         "OwnToken": {"token": ACCESS_TOKEN, **called_by},
         "Registration": {"client_name": "Billing"},
         "Message": {"message": "Welcome to the public area :)"},
-        "AccessToken": token_response(token),
+        "AccessToken": bodies.token_response(token),
         "Private": {"message": "Welcome to the protected area :)", **claims()},
-        "RegisteredClient": registration.client_information(client, secret, ""),
+        "RegisteredClient": bodies.client_information(client, secret, ""),
         "Introspection": {"active": True, "token_type": "Bearer", **claims()},
         "Revocation": {},
         "JWKSet": {"keys": [jwk]},
-        "Metadata": discovery.metadata(),
-        "ResourceMetadata": discovery.resource_metadata(),
+        "Metadata": bodies.metadata(),
+        "ResourceMetadata": bodies.resource_metadata(),
         "Status": {"status": "ok"},
         **_of_management(client.username, secret),
-        "SigningKey": keys.key_information(key),
+        "SigningKey": bodies.key_information(key),
     }
 
 

@@ -37,9 +37,9 @@ from api.exceptions import (
     Unavailable,
     UnsupportedBody,
     body,
-    translate,
 )
 from api.openapi.components import SECURITY_SCHEMES, reference
+from api.translation import translate
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 

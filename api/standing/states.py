@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class ClientState:
+class ClientState(NamedTuple):
     """The state of a client, or of a member of staff, at one moment.
 
     `pk` is 0 if there is no such row. `secret_hashes` are the hashes that are good now: the current

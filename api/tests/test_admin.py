@@ -21,11 +21,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from api import client_keys, clients, keys, public_keys, resources
+from api import client_keys, client_records, clients, keys, public_keys, resources
 from api.admin import ClientAdmin, client_list
 from api.credentials import create_client
 from api.hashers import GENERATED
-from api.models import Client, ClientKey, ClientProfile, SigningKey
+from api.models import Client, ClientKey, ClientProfile, RetiredSecret, SigningKey
 from api.tests.support.assertions import KeyPair, claims_of, presented
 from api.tests.support.responses import is_good
 
@@ -542,6 +542,12 @@ def test_changes_and_deletions_are_on_record(
     ]
 
 
+def test_history_writes_times_as_all_pages_do(admin: Browser, client_row: Client) -> None:
+    admin.post(page_of(client_row), {"first_name": "Renamed"})
+    page = admin.get(page_of(client_row, "history")).content.decode()
+    assert f">{LogEntry.objects.get().action_time:%Y-%m-%d %H:%M} UTC<" in page
+
+
 # Who may
 
 
@@ -766,10 +772,14 @@ def test_client_page_has_all_credentials_in_one_table(admin: Browser, client_row
         key.last_used_at = now
         key.save()
         ClientProfile.objects.update(secret_used_at=now)
+        RetiredSecret.objects.update(last_used_at=now, last_used_from="192.0.2.1")
         later = [f"{now + timedelta(minutes=wait):%Y-%m-%d %H:%M} UTC" for wait in (10, 20)]
         assert credentials_of(admin, client_row) == [
             ["Secret", "secret", today, "never", today, "Rotate Secret Remove Secret"],
-            ["Previous secret", "secret", "", later[0], "", "Remove Previous secret"],
+            [
+                *("Previous secret", "secret", "", later[0], f"{today} from 192.0.2.1"),
+                "Remove Previous secret",
+            ],
             [key.kid, "key EC P-256", today, "never", today, f"Remove {key.kid}"],
             ["laptop", "key RSA", today, later[1], "never", "Remove laptop"],
         ]
@@ -790,16 +800,16 @@ def test_key_is_added_and_removed(
     assert (key.name, key.expires_at) == ("laptop", datetime(2100, 1, 1, tzinfo=UTC))
     body = presented(pair.sign(claims_of("reporting")))
     token = http.post("/login", body, format="json").json()["access_token"]
-    page = page_of(client_row, f"remove/{pair.kid}")
+    page = page_of(client_row, f"remove/key:{key.pk}")
     assert "key laptop" in admin.get(page).content.decode()
     assert is_good(http, token)
     assert admin.post(page)["Location"] == page_of(client_row)
     assert not is_good(http, token)
     assert admin.post(page).status_code == 404
-    staff = f'client="reporting" kid="{pair.kid}" staff="boss" address="127.0.0.1"'
+    kid, staff = f'kid="{pair.kid}"', 'staff="boss" address="127.0.0.1"'
     assert [line for line in audit_log if "key_" in line] == [
-        f"key_added {staff}",
-        f"key_removed {staff}",
+        f'key_added client="reporting" {kid} {staff}',
+        f'key_removed client="reporting" credential="key:{key.pk}" {kid} {staff}',
     ]
     assert [entry.change_message for entry in LogEntry.objects.order_by("pk")] == [
         f"Added key {pair.kid}.",
@@ -837,7 +847,7 @@ def test_secrets_are_removed(
         clients.rotate_secret(client_row, grace=timedelta(hours=1)),
     )
     assert logs_in(http, "reporting", old)
-    admin.post(page_of(client_row, "remove/previous-secret"))
+    admin.post(page_of(client_row, "remove/previous_secret"))
     assert not logs_in(http, "reporting", old)
     assert logs_in(http, "reporting", secret)
     admin.post(page_of(client_row, "remove/secret"))
@@ -869,6 +879,15 @@ def test_secret_that_is_changed_meanwhile_is_not_removed(
     assert LogEntry.objects.count() == 0
 
 
+def test_credential_that_somebody_else_removes_meanwhile_is_not_found(
+    admin: Browser, client_row: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = client_records.credentials(client_row)
+    monkeypatch.setattr(client_records, "credentials", lambda _: listed)
+    page = page_of(client_row, "remove/secret")
+    assert [admin.post(page).status_code for _ in range(2)] == [302, 404]
+
+
 def test_only_method_is_chosen_on_the_page(admin: Browser, client_row: Client) -> None:
     form = {"first_name": "R", "is_active": "on", "auth_method": "private_key_jwt"}
     admin.post(page_of(client_row), form)
@@ -885,8 +904,8 @@ def test_only_method_is_chosen_on_the_page(admin: Browser, client_row: Client) -
     [
         ([], set()),
         (["add_clientkey"], {"add-key"}),
-        (["delete_clientkey"], {"remove/KID"}),
-        (["rotate_secret"], {"remove/secret", "remove/previous-secret"}),
+        (["delete_clientkey"], {"remove/KEY"}),
+        (["rotate_secret"], {"remove/secret", "remove/previous_secret"}),
     ],
     ids=str,
 )
@@ -895,11 +914,11 @@ def test_each_button_needs_its_permission(
 ) -> None:
     clients.rotate_secret(client_row, grace=timedelta(hours=1))
     pair = KeyPair.generate()
-    client_keys.add(client_row, public_keys.read(pair.public_pem))
+    (key,) = client_keys.add(client_row, public_keys.read(pair.public_pem))
     browser = operator("view_client", *codenames)
     shown = browser.get(page_of(client_row)).content.decode()
-    for name in ("add-key", "remove/KID", "remove/secret", "remove/previous-secret"):
-        page = page_of(client_row, name.replace("KID", pair.kid))
+    for name in ("add-key", "remove/KEY", "remove/secret", "remove/previous_secret"):
+        page = page_of(client_row, name.replace("KEY", f"key:{key.pk}"))
         assert (page in shown) == (name in allowed)
         assert browser.get(page).status_code == (200 if name in allowed else 403)
 

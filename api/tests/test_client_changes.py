@@ -92,10 +92,13 @@ def test_only_what_differs_is_changed_and_recorded(
 def test_change_of_apis_keeps_the_default_one_while_granted(client_row: Client) -> None:
     orders, stock = (resources.create_resource(one) for one in (ORDERS, STOCK))
     resources.set_grants(client_row, [orders], default=orders)
+    client = client_records.find("reporting")
     for given, default in (([orders, stock], ORDERS), ([stock], None)):
-        client_changes.update(client_row, Changes(resources=given), actor=ACTOR)
-        described = client_records.describe(client_records.find("reporting"))
-        assert described["default_resource"] == default
+        client_changes.update(client, Changes(resources=given), actor=ACTOR)
+        assert client_records.describe(client)["default_resource"] == default
+        assert client_records.describe(client_records.find("reporting"))["resources"] == [
+            one.identifier for one in given
+        ]
 
 
 @pytest.mark.parametrize(
@@ -115,17 +118,18 @@ def test_reactivation_revives_neither_tokens_nor_the_previous_secret(
     get_token: Callable[[], str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    token = get_token()
+    tokens = [get_token()]
     secret = clients.rotate_secret(client_row, grace=timedelta(days=1))
+    new = {"client_id": "reporting", "client_secret": secret}
+    tokens.append(http.post("/login", new, format="json").json()["access_token"])
     User.objects.filter(pk=client_row.pk).update(is_active=False)  # which revokes nothing
     client_changes.update(client_records.find("reporting"), Changes(active=True), actor=ACTOR)
-    assert not is_good(http, token)
     assert http.post("/login", credentials, format="json").status_code == 401
-    new = {"client_id": "reporting", "client_secret": secret}
-    token = http.post("/login", new, format="json").json()["access_token"]
+    assert [is_good(http, token) for token in tokens] == [False, False]
+    tokens.append(http.post("/login", new, format="json").json()["access_token"])
     client_changes.update(client_records.find("reporting"), Changes(active=False), actor=ACTOR)
     client_changes.update(client_records.find("reporting"), Changes(active=True), actor=ACTOR)
-    assert not is_good(http, token)
+    assert [is_good(http, token) for token in tokens] == [False, False, False]
     switched = [line.partition(" ")[0] for line in events(caplog) if "by=" in line]
     assert switched == ["client_activated", "client_deactivated", "client_activated"]
 
@@ -168,16 +172,19 @@ def test_credential_is_ended_once(
     kind: str,
 ) -> None:
     ids = {one["id"].partition(":")[0]: one["id"] for one in all_credentials}
+    kid = ClientKey.objects.get().kid
     client_changes.end_credential(client_row, ids[kind], actor=ACTOR)
     with pytest.raises(NoSuchCredentialError):
         client_changes.end_credential(client_row, ids[kind], actor=ACTOR)
     ended = {kind, "previous_secret"} if kind == "secret" else {kind}
     left = {one["id"] for one in client_records.credentials(client_row)}
     assert left == {ids[one] for one in ids.keys() - ended}
-    event = "secret_removed" if kind == "previous_secret" else f"{kind}_removed"
-    assert events(caplog) == [
-        f'{event} client="reporting" credential="{ids[kind]}" by="boss" address="192.0.2.7"'
-    ]
+    event, named = {
+        "key": ("key_removed", f'kid="{kid}" '),
+        "identity": ("identity_removed", 'issuer="https://issuer.example.com" subject="pod" '),
+    }.get(kind, ("secret_removed", ""))
+    actor = 'by="boss" address="192.0.2.7"'
+    assert events(caplog) == [f'{event} client="reporting" credential="{ids[kind]}" {named}{actor}']
 
 
 @pytest.mark.parametrize(

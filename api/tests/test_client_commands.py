@@ -21,7 +21,7 @@ from api.client_records import credentials as credentials_of
 from api.client_records import describe
 from api.credentials import create_client
 from api.management import records
-from api.models import Client, ClientProfile, Resource, RetiredSecret, TrustedIssuer
+from api.models import Client, Resource, RetiredSecret, TrustedIssuer
 from api.tests.support.responses import is_good
 from api.trust import add_identity
 
@@ -67,10 +67,7 @@ def several() -> None:
     Client.objects.filter(username="inactive").update(is_active=False)
     create_client("unused")
     Client.objects.filter(username="unused").update(date_joined=now - timedelta(days=40))
-    expiring, _ = create_client("expiring")
-    ends = now + timedelta(days=20)
-    ClientProfile.objects.filter(client=expiring.pk).delete()
-    ClientProfile.objects.create(client_id=expiring.pk, secret_expires_at=ends)
+    create_client("expiring", secret_expires_at=now + timedelta(days=20))
 
 
 def day(days: int) -> str:
@@ -287,10 +284,10 @@ def test_removecredential_ends_one_and_prints_those_that_are_left(
     run("removecredential", "reporting", identity)
     with pytest.raises(CommandError, match="It has: none"):
         run("removecredential", "reporting", identity)
-    by = 'by="os:4242"'
+    named, by = f'issuer="{issuer.url}" subject="pod"', 'by="os:4242"'
     assert events() == [
         f'secret_removed client="reporting" credential="secret" {by}',
-        f'identity_removed client="reporting" credential="{identity}" {by}',
+        f'identity_removed client="reporting" credential="{identity}" {named} {by}',
     ]
 
 

@@ -122,6 +122,7 @@ def test_list_filters_and_search_never_look_through_the_whole_table(
         "?q=report",
         "?q=BILLING 0123",
         "?q=0123 bill",
+        "?q=billing&scope=rare",
         "?q=nobody",
         "?o=1",
         "?o=-1",

@@ -366,7 +366,7 @@ def test_missing_keys_are_made_by_the_command_that_is_named(
     SigningKey.objects.all().delete()
     keys.forget()
     assert http.get("/readyz").status_code == 503
-    (told,) = (one.getMessage() for one in caplog.records if one.name == "api.exceptions")
+    (told,) = (one.getMessage() for one in caplog.records if one.name == "api.translation")
     assert told.endswith("If there are no keys, `manage.py rotatekeys` makes one.")
     call_command("rotatekeys")
     assert http.get("/readyz").status_code == 200

@@ -118,7 +118,7 @@ def test_outage_is_logged_once_a_minute(
     monkeypatch.setattr("api.credentials.look_up_for_login", down)
     for _ in range(3):
         assert http.post("/login", credentials, format="json").status_code == 503
-    records = [record for record in caplog.records if record.name == "api.exceptions"]
+    records = [record for record in caplog.records if record.name == "api.translation"]
     assert len(records) == 1
 
 

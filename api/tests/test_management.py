@@ -136,7 +136,8 @@ def test_client_is_created_with_a_secret_that_is_shown_once(call: Call) -> None:
 
 
 def test_client_with_keys_gets_no_secret(call: Call) -> None:
-    response = call("post", "/clients", {"jwks": {"keys": [KeyPair.generate().jwk]}})
+    keys = {"keys": [KeyPair.generate().jwk]}
+    response = call("post", "/clients", {"jwks": keys, "secret_expires_at": None})
     body = response.json()
     assert response.status_code == 201
     assert "client_secret" not in body
@@ -150,7 +151,6 @@ def test_client_is_changed(call: Call, client: Client) -> None:
     shown = call("get", "/clients/billing")
     assert (response.status_code, response.json()) == (200, shown.json())
     assert response["ETag"] == shown["ETag"]
-    assert response.json() == shown.json()
     assert {name: response.json()[name] for name in body} == body
 
 
@@ -324,10 +324,14 @@ def test_bad_query_is_refused(call: Call, query: str, sentence: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["cD05OTk5OTk5OTk5OTk5OTk5OTk=", "bz05OTk5OTk5OQ==", "cj0xJnA9MA=="]
+    "cursor",
+    [
+        pytest.param("cD05OTk5OTk5OTk5OTk5OTk5OTk=", id="p=999999999999999999"),
+        pytest.param("bz05OTk5OTk5OQ==", id="o=9999999"),
+        pytest.param("cj0xJnA9MA==", id="r=1&p=0"),
+    ],
 )
-def test_cursor_beyond_the_list_finds_nothing_unusual(call: Call, cursor: str) -> None:
-    """p=999999999999999999, o=9999999, r=1&p=0"""
+def test_cursor_beyond_the_list_is_no_error(call: Call, cursor: str) -> None:
     assert call("get", f"/clients?cursor={cursor}").status_code == 200
 
 
@@ -336,7 +340,7 @@ def test_cursor_beyond_the_list_finds_nothing_unusual(call: Call, cursor: str) -
 NAME = "client_name must be a text of at most 150 printable characters"
 SCOPES = "scope must be scopes with spaces between them"
 RESOURCES = "resources must be a list of the identifiers of APIs, each an absolute URI"
-TO_COME = "must be a time to come, such as 2030-01-31T12:00:00Z"
+TO_COME = "must be at least a minute ahead, such as 2030-01-31T12:00:00Z"
 GRACE = "grace must be seconds, at most 7776000"
 JWKS = "jwks is not usable: A JWK Set is an object whose `keys` is a list of JWKs"
 DEEP: Any = []
@@ -359,7 +363,11 @@ for _ in range(500):
             [NAME, SCOPES, RESOURCES],
         ),
         ("", {"client_name": "\ud800", "scope": "\ud800"}, [NAME, SCOPES]),
-        ("", {"client_name": None, "scope": None, "resources": None}, None),
+        (
+            "",
+            {"client_name": None, "scope": None, "resources": None},
+            [NAME, SCOPES, RESOURCES],
+        ),
         ("", {"client_name": DEEP, "scope": DEEP, "resources": DEEP}, [NAME, SCOPES, RESOURCES]),
         ("", {"resources": [f"{ORDERS}/{number}" for number in range(1001)]}, [RESOURCES]),
         ("", {"jwks": {}}, [JWKS]),
@@ -397,13 +405,12 @@ for _ in range(500):
     ],
 )
 def test_all_wrong_fields_are_named(
-    call: Call, client: Client, path: str, body: Any, problems: list[str] | None
+    call: Call, client: Client, path: str, body: Any, problems: list[str]
 ) -> None:
     before = everything()
     method = "patch" if path == "/billing" else "post"
     response = call(method, f"/clients{path}", body)
-    named = problems or [NAME, SCOPES, RESOURCES]
-    assert_error(response, 400, "invalid_request", f"{'; '.join(named)}.")
+    assert_error(response, 400, "invalid_request", f"{'; '.join(problems)}.")
     assert everything() == before
 
 
@@ -436,24 +443,36 @@ WRITES = pytest.mark.parametrize(
 
 
 @WRITES
-@pytest.mark.parametrize("stronger_by", ["scope", "api", "server", "token"])
 def test_nobody_changes_or_takes_over_a_stronger_client(
-    call: Call, client: Client, stronger_by: str, method: str, below: str, body: Any
+    call: Call, client: Client, method: str, below: str, body: Any
+) -> None:
+    client.groups.add(Group.objects.create(name="admin"))
+    User.objects.filter(pk=client.pk).update(is_active=body != {"active": True})
+    before = everything()
+    response = call(method, f"/clients/billing{below}", body)
+    assert_error(response, 403, "access_denied", STRONGER_SCOPE)
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    ("stronger_by", "scope", "sentence"),
+    [
+        ("grant", "", STRONGER_API),
+        ("server", "", STRONGER_API),
+        ("token", "clients:write", STRONGER_SCOPE),
+    ],
+)
+def test_grant_server_and_token_decide_too_who_is_stronger(
+    call: Call, client: Client, stronger_by: str, scope: str, sentence: str
 ) -> None:
     stock = Resource.objects.get(identifier=STOCK)
-    if stronger_by == "scope":
-        client.groups.add(Group.objects.create(name="admin"))
-    elif stronger_by == "api":
+    if stronger_by == "grant":
         ResourceGrant.objects.create(client=client, resource=stock)
     elif stronger_by == "server":
         Resource.objects.filter(pk=stock.pk).update(server=client)
-    User.objects.filter(pk=client.pk).update(is_active=body != {"active": True})
-    scope = "clients:write" if stronger_by == "token" else ""
-    before = everything()
-    response = call(method, f"/clients/billing{below}", body, scope=scope)
-    sentence = STRONGER_SCOPE if stronger_by in {"scope", "token"} else STRONGER_API
+    response = call("post", "/clients/billing/secret", scope=scope)
     assert_error(response, 403, "access_denied", sentence)
-    assert everything() == before
+    assert log_in("billing", OLD)
 
 
 @WRITES
@@ -464,21 +483,16 @@ def test_nobody_changes_itself(call: Call, method: str, below: str, body: Any) -
     assert everything() == before
 
 
-@WRITES
 @pytest.mark.parametrize("rights", ["is_staff", "is_superuser"])
-def test_staff_are_no_clients(
-    call: Call, client: Client, rights: str, method: str, below: str, body: Any
-) -> None:
+def test_staff_are_no_clients(call: Call, client: Client, rights: str) -> None:
     User.objects.filter(pk=client.pk).update(**{rights: True})
     before = everything()
-    response = call(method, f"/clients/billing{below}", body)
-    assert_error(response, 404, "invalid_request", NO_CLIENT)
-    assert everything() == before
-    for path in ("", "/credentials", "/usage"):
-        refused = call("get", f"/clients/billing{path}")
+    reads = [("get", below, None) for below in ("", "/credentials", "/usage")]
+    for method, below, body in (*ON_A_CLIENT, *reads):
+        refused = call(method, f"/clients/billing{below}", body)
         assert_error(refused, 404, "invalid_request", NO_CLIENT)
-    listed = call("get", "/clients?search=billing").json()["results"]
-    assert listed == []
+    assert everything() == before
+    assert call("get", "/clients?search=billing").json()["results"] == []
 
 
 @pytest.mark.parametrize(
@@ -540,7 +554,7 @@ def test_scope_that_the_caller_has_lost_counts_no_longer(
     token = log_in("manager", SECRET)
     User.groups.through.objects.filter(
         user=manager, group__name__in=["write", "clients:read"]
-    )._raw_delete("default")
+    ).delete()  # unlike `groups.remove`, this revokes no tokens
     http = APIClient(headers=bearer(str(token)))
     assert http.get("/clients").json()["error"] == "insufficient_scope"
     before = everything()
@@ -584,18 +598,6 @@ def test_caller_without_a_token_or_only_with_its_secret_is_refused(call: Call) -
 # What was ended stays ended
 
 
-def test_activation_revives_neither_tokens_nor_the_previous_secret(
-    call: Call, client: Client
-) -> None:
-    token = log_in("billing", OLD)
-    secret = call("post", "/clients/billing/secret", {"grace": 3600}).json()["client_secret"]
-    for active in (False, True):
-        assert call("patch", "/clients/billing", {"active": active}).json()["active"] is active
-    assert not is_good(APIClient(), token)
-    assert not log_in("billing", OLD)
-    assert log_in("billing", secret)
-
-
 def test_rotation_with_grace_does_not_revive_an_expired_secret(call: Call, client: Client) -> None:
     ClientProfile.objects.update_or_create(
         client=client, defaults={"secret_expires_at": timezone.now() - timedelta(seconds=1)}
@@ -612,16 +614,22 @@ def test_rotation_with_grace_does_not_revive_an_expired_secret(call: Call, clien
 
 
 @WRITES
-@pytest.mark.parametrize("tag", ['"x"', 'W/"{now}"', "{now}", "", '"*"', '"', '"x", "y"'])
 def test_client_that_has_changed_meanwhile_is_left_alone(
-    call: Call, client: Client, tag: str, method: str, below: str, body: Any
+    call: Call, client: Client, method: str, below: str, body: Any
 ) -> None:
-    now = call("get", "/clients/billing")["ETag"].strip('"')
     before = everything()
-    response = call(method, f"/clients/billing{below}", body, **{"If-Match": tag.format(now=now)})
+    response = call(method, f"/clients/billing{below}", body, **{"If-Match": '"x"'})
     sentence = "The client has been changed in the meantime; get it again."
     assert_error(response, 412, "invalid_request", sentence)
     assert everything() == before
+
+
+@pytest.mark.parametrize("tag", ['W/"{now}"', "{now}", "", '"*"', '"', '"x", "y"'])
+def test_tag_that_is_not_the_clients_matches_nothing(call: Call, client: Client, tag: str) -> None:
+    now = call("get", "/clients/billing")["ETag"].strip('"')
+    response = call("delete", "/clients/billing", **{"If-Match": tag.format(now=now)})
+    assert response.status_code == 412
+    assert Client.objects.filter(pk=client.pk).exists()
 
 
 @pytest.mark.parametrize("tag", ["{}", "*", '"x", {}'])

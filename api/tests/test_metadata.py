@@ -10,7 +10,9 @@ import pytest
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api.credentials import create_client
+from api.models import Client
+from api.openapi.operations import document
+from api.scopes import get_or_create_scopes
 from api.tests.support.responses import assert_error, basic, bearer
 
 FORM = "application/x-www-form-urlencoded"
@@ -162,11 +164,13 @@ def test_registration_endpoint_registers(
     assert http.post(path, {}, format="json").status_code == 201
 
 
-def test_root_leads_everywhere(http: APIClient, db: None) -> None:
-    operator, secret = create_client(scopes=["clients:read", "keys:write", "metrics"])
-    credentials = {"client_id": operator.username, "client_secret": secret}
-    answer = http.post("/login", credentials, format="json").json()
-    headers = bearer(answer["access_token"])
+def test_root_leads_everywhere(
+    http: APIClient, token_with: Callable[..., str], client_row: Client
+) -> None:
+    flows = document()["components"]["securitySchemes"]["oauth2"]["flows"]
+    scopes = flows["clientCredentials"]["scopes"]
+    client_row.groups.set(get_or_create_scopes(scopes))
+    headers = bearer(token_with(*scopes))
     links = http.get("/").json()
     assert {"public", "login", "private", "register", "introspect", "revoke"} <= links.keys()
     for link in links.values():

@@ -283,7 +283,7 @@ def test_staff_add_and_remove_an_identity(
     shown = sentences(admin.get(f"{page}change/"))
     assert f"{SUBJECT}, team=7, x=a=b" in shown
     assert f"identity of {URL}" in shown
-    removal = f"{page}remove-identity/{identity.pk}/"
+    removal = f"{page}remove/identity:{identity.pk}/"
     assert removal in shown
     assert SUBJECT in sentences(admin.get(removal))
     assert WorkloadIdentity.objects.exists()
@@ -316,7 +316,7 @@ def test_staff_learn_why_an_identity_is_not_added(
 def test_identities_of_another_client_are_not_removed(admin: Browser, page: str) -> None:
     other, _ = create_client("other")
     identity = add_identity(other, TrustedIssuer.objects.get(), SUBJECT, {})
-    assert admin.post(f"{page}remove-identity/{identity.pk}/").status_code == 404
+    assert admin.post(f"{page}remove/identity:{identity.pk}/").status_code == 404
     assert WorkloadIdentity.objects.exists()
 
 
@@ -328,8 +328,8 @@ def test_staff_need_permissions_for_identities(db: None, page: str) -> None:
     identity = add_identity(Client.objects.get(), TrustedIssuer.objects.get(), SUBJECT, {})
     shown = sentences(browser.get(f"{page}change/"))
     assert "add-identity" not in shown
-    assert "remove-identity" not in shown
-    for path in (f"{page}add-identity/", f"{page}remove-identity/{identity.pk}/", ISSUERS):
+    assert "remove/identity" not in shown
+    for path in (f"{page}add-identity/", f"{page}remove/identity:{identity.pk}/", ISSUERS):
         assert browser.get(path).status_code == 403
         assert browser.post(path).status_code == 403
     assert WorkloadIdentity.objects.exists()

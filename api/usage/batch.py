@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from api.models import OUTCOME_LENGTH
 
-MAX_CLIENTS = 50_000  # entries about known clients; some 15 MB
+MAX_CLIENTS = 50_000  # entries about known clients; some 30 MB with as many uses
 MAX_NAMES = 5_000  # entries about clients of whom only a name is known
 MAX_NAME_LENGTH = 150
 UNKNOWN = 0  # the primary key of no client
@@ -27,7 +27,7 @@ class Batch:
     """How often something happened, by hour, and when credentials were last used, to the minute.
 
     A client is named by its primary key, or else by what a caller sent as its id. What does not fit
-    any more counts as an unknown client's. The methods tell whether it fits.
+    any more counts as an unknown client's. The methods return whether it fitted.
     """
 
     def __init__(self) -> None:
@@ -53,8 +53,7 @@ class Batch:
     def use(self, use: Use, minute: int, address: str) -> bool:
         if use not in self.uses and len(self.uses) >= MAX_CLIENTS:
             return False
-        if minute >= self.uses.get(use, (0, ""))[0]:
-            self.uses[use] = minute, address
+        self.uses[use] = minute, address
         return True
 
     def add(self, other: "Batch") -> bool:

@@ -19,6 +19,7 @@ from api.usage import store
 from api.usage.batch import Batch, Use
 
 INTERVAL = 10.0  # seconds
+LAST_ATTEMPTS = 3  # if the last write fails, each of three seconds at most
 logger = logging.getLogger("api.usage")
 
 
@@ -75,9 +76,9 @@ class Collector:
         main = threading.main_thread()
         while main.is_alive():
             main.join(INTERVAL)
-            is_done = self.flush()
+            self.flush()
             connection.close()
-        if not is_done:
+        for _ in range(LAST_ATTEMPTS):
             self.flush()
 
     def flush(self) -> bool:

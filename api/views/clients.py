@@ -79,7 +79,7 @@ class ClientViewSet(ViewSet):
         asked = _read(NewClientSerializer, request.data)
         client, secret = client_changes.create(
             self._changes(asked),
-            keys=asked.get("jwks", ()),
+            keys=asked.get("jwks") or (),
             secret_expires_at=asked.get("secret_expires_at"),
             actor=self.actor,
         )
@@ -228,4 +228,4 @@ def _if_match(request: Request) -> Collection[str] | None:
     header = request.headers.get("If-Match", "*")
     if header == "*":
         return None
-    return [tag[1:-1] for tag in parse_etags(header) if tag.startswith('"')]  # a weak one is none
+    return [tag.strip('"') for tag in parse_etags(header)]  # a weak one keeps its W and fits none

@@ -2,7 +2,6 @@
 
 from functools import cache
 
-from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.renderers import (
     OpenApiJsonRenderer,
@@ -18,8 +17,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from api import jose, keys
-from api.client_authentication import METHODS
+from api import bodies, keys
 from api.endpoints import endpoints
 from api.exceptions import Unavailable
 from api.openapi.operations import Describe, document
@@ -74,32 +72,7 @@ class MetadataView(APIView):
 
     @Describe(returns="Metadata")
     def get(self, request: Request) -> Response:
-        return Response(metadata())
-
-
-def metadata() -> dict[str, str | list[str]]:
-    """Return the metadata of RFC 8414 §2."""
-    methods, algorithms = list(METHODS), list(jose.ALGORITHMS)
-    return {
-        "issuer": settings.ISSUER,
-        "authorization_endpoint": settings.ORIGIN + reverse("authorize"),
-        "token_endpoint": settings.ORIGIN + reverse("login"),
-        "token_endpoint_auth_methods_supported": methods,
-        "token_endpoint_auth_signing_alg_values_supported": algorithms,
-        "grant_types_supported": ["client_credentials"],
-        "response_types_supported": [],
-        # MCP's Python client asks for every scope listed here, and a client that lacks one would be
-        # refused. APIs list their own (RFC 9728), and a request without a scope gets all.
-        "scopes_supported": [],
-        "jwks_uri": settings.ORIGIN + reverse("jwks"),
-        "registration_endpoint": settings.ORIGIN + reverse("register"),
-        "introspection_endpoint": settings.ORIGIN + reverse("introspect"),
-        "introspection_endpoint_auth_methods_supported": methods,
-        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
-        "revocation_endpoint": settings.ORIGIN + reverse("revoke"),
-        "revocation_endpoint_auth_methods_supported": methods,
-        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
-    }
+        return Response(bodies.metadata())
 
 
 class ResourceMetadataView(APIView):
@@ -111,17 +84,7 @@ class ResourceMetadataView(APIView):
 
     @Describe(returns="ResourceMetadata")
     def get(self, request: Request) -> Response:
-        return Response(resource_metadata())
-
-
-def resource_metadata() -> dict[str, str | list[str]]:
-    """Return the metadata of RFC 9728 §2. `resource` is the address, as §3.3 requires."""
-    return {
-        "resource": settings.PUBLIC_URL,
-        "authorization_servers": [settings.ISSUER],
-        "bearer_methods_supported": ["header"],
-        "resource_documentation": settings.ORIGIN + reverse("docs"),
-    }
+        return Response(bodies.resource_metadata())
 
 
 class SchemaView(APIView):

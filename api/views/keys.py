@@ -5,9 +5,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import audit, keys
+from api import audit, bodies, keys
 from api.exceptions import Conflict
-from api.models import SigningKey
 from api.openapi.operations import Describe
 from api.permissions import StillHasScope
 from api.scopes import KEYS_WRITE
@@ -37,12 +36,4 @@ class KeysView(APIView):
         address = client_address(request._request)
         by = request.user.get_username()
         audit.record("key_rotated", kid=key.kid, algorithm=key.algorithm, by=by, address=address)
-        return Response(key_information(key), status.HTTP_201_CREATED)
-
-
-def key_information(key: SigningKey) -> dict[str, str]:
-    return {
-        "kid": key.kid,
-        "alg": key.algorithm,
-        "signs_from": f"{key.signs_from:%Y-%m-%dT%H:%M:%SZ}",
-    }
+        return Response(bodies.key_information(key), status.HTTP_201_CREATED)

@@ -1,18 +1,14 @@
 """Dynamic client registration (RFC 7591)."""
 
-from datetime import datetime
-from typing import Any
-
 from rest_framework import status
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import clients, expiry
+from api import bodies, clients, expiry
 from api.authentication import BearerAuthentication
-from api.client_authentication import DEFAULT_METHOD, METHODS
+from api.client_authentication import METHODS
 from api.exceptions import InvalidClientMetadata, SlowDown, Unavailable
-from api.models import Client
 from api.openapi.operations import Describe
 from api.permissions import MayRegister, current_scopes
 from api.renderers import RegistrationPage
@@ -61,7 +57,7 @@ class RegisterView(FormView):
             auth_method=method if method in METHODS else "",
             keys=keys,
         )
-        information = client_information(
+        information = bodies.client_information(
             client, secret, " ".join(sorted(scopes)), expiry.of(client)
         )
         if method in METHODS:
@@ -69,21 +65,3 @@ class RegisterView(FormView):
         if keys:
             information["jwks"] = {"keys": [one.key.jwk for one in keys]}
         return Response(information, status.HTTP_201_CREATED)
-
-
-def client_information(
-    client: Client, secret: str, scope: str, expires_at: datetime | None = None
-) -> dict[str, Any]:
-    """Return the body of a successful registration (RFC 7591 §3.2.1)."""
-    end = int(expires_at.timestamp()) if expires_at else 0
-    shown = {"client_secret": secret, "client_secret_expires_at": end} if secret else {}
-    return {
-        "client_id": client.username,
-        **shown,
-        "client_id_issued_at": int(client.date_joined.timestamp()),
-        "client_name": client.first_name,
-        "scope": scope,
-        "grant_types": ["client_credentials"],
-        "response_types": [],
-        "token_endpoint_auth_method": DEFAULT_METHOD,
-    }

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from api import parameters, resources, tokens
+from api import bodies, parameters, resources, tokens
 from api.browser import (
     enforce_csrf,
     fits_cookie,
@@ -56,25 +56,15 @@ class LoginView(ClientView):
         resource = resources.select(login, parameters.read_resources(request.data))
         token = tokens.issue(login, login.select_scopes(scope, resource), resource)
         if resource or not is_page(request):  # a browser keeps only tokens for this service
-            return Response(token_response(token))
+            return Response(bodies.token_response(token))
         destination = local_path(request.query_params.get("next", ""))
         response: HttpResponseBase = (
             HttpResponseRedirect(destination)
             if destination and fits_cookie(token)
-            else Response(token_response(token))
+            else Response(bodies.token_response(token))
         )
         remember_token(response, token)
         return response
-
-
-def token_response(token: tokens.IssuedToken) -> dict[str, str | int]:
-    """Return the body of a successful login (RFC 6749 §5.1)."""
-    return {
-        "access_token": token.text,
-        "token_type": "Bearer",
-        "expires_in": token.expires_in,
-        "scope": token.scope,
-    }
 
 
 class AuthorizeView(APIView):

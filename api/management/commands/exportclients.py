@@ -11,10 +11,10 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from api.client_keys import METHOD
-from api.client_records import scopes
+from api.client_records import profile_of, scopes
 from api.client_search import in_batches
 from api.management.output import print_lines
-from api.models import Client, ClientProfile
+from api.models import Client
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
     def _lines(self) -> Iterator[str]:
         clients = Client.objects.select_related("profile").prefetch_related("groups")
         for client in in_batches(clients):
-            profile = getattr(client, "profile", None) or ClientProfile()
+            profile = profile_of(client)
             if profile.auth_method == METHOD or not client.has_usable_password():
                 self.stderr.write(f"{client.username!r}: It logs in without a secret.")
                 continue

@@ -124,13 +124,14 @@ def add_scope(staff: Page, name: str) -> None:
     """Add a scope in the popup of the +, which ticks it."""
     with staff.expect_popup() as opened:
         staff.get_by_role("link", name="Add scope").click()
-    opened.value.get_by_label("Name").fill("two words")
-    opened.value.get_by_role("button", name="Save", exact=True).click()
-    expect(opened.value.locator(".errorlist")).to_contain_text("but no space")
-    opened.value.get_by_label("Name").fill(name)
-    opened.value.get_by_role("button", name="Save", exact=True).click()
+    popup = opened.value
+    popup.get_by_label("Name").fill("two words")
+    popup.get_by_role("button", name="Save", exact=True).click()
+    expect(popup.locator(".errorlist")).to_contain_text("but no space")
+    popup.get_by_label("Name").fill(name)
+    with popup.expect_event("close"):
+        popup.get_by_role("button", name="Save", exact=True).click()
     expect(staff.get_by_label(name)).to_be_checked()
-    assert opened.value.is_closed()
 
 
 def test_scope_is_renamed_and_deleted(staff: Page, service: Server) -> None:
@@ -265,6 +266,41 @@ def test_tokens_are_revoked(staff: Page, service: Server) -> None:
     staff.get_by_role("button", name="Revoke all tokens").click()
     expect(staff.get_by_text("All tokens of reporting are revoked.")).to_be_visible()
     assert status("--header", bearer, f"{service.url}/private") == 401
+
+
+USAGE = """
+from datetime import timedelta
+from django.utils import timezone
+from api import clients
+from api.models import Client, RetiredSecret
+from api.usage import store
+from api.usage.batch import Batch
+batch, hour = Batch(), int(timezone.now().timestamp()) // 3600
+for number, client in enumerate(Client.objects.order_by("pk")):
+    clients.rotate_secret(client, grace=timedelta(days=number + 1))
+    RetiredSecret.objects.filter(pk=client.pk).update(
+        last_used_at=timezone.now(), last_used_from="2001:db8:85a3::8a2e:370:7334"
+    )
+    for ago in range(160):
+        batch.count(client.pk, hour - ago, "success", 1000 + ago * (number + 1) % 97)
+        batch.count(client.pk, hour - ago, "wrong secret", ago % 7 * number)
+        batch.count(client.pk, hour - ago, "throttled", ago % 3 * number)
+store.write(batch)
+"""
+
+
+def test_usage_is_shown_of_all_and_of_one_client(staff: Page, service: Server) -> None:
+    for number in range(3):
+        service.manage("createclient", f"job-{number}", "--name", "Night job")
+    service.shell(USAGE)
+    staff.reload()
+    expect(staff.get_by_role("img", name="Logins, last 24 hours")).to_be_visible()
+    staff.get_by_text("Figures of the last 7 days").click()
+    inspect(staff, "admin-overview")
+    staff.get_by_role("row", name="job-2").get_by_role("link").first.click()
+    expect(staff.get_by_role("heading", name="Usage")).to_be_visible()
+    expect(staff.get_by_role("cell", name="from 2001:db8:85a3::8a2e:370:7334")).to_be_visible()
+    inspect(staff, "admin-client-usage")
 
 
 def test_pictures_of_a_list_that_is_in_use(staff: Page, service: Server, tmp_path: Path) -> None:
