@@ -69,8 +69,8 @@ class ClientQuerySerializer(StrictSerializer):
     search = TextField(
         required=False,
         max_length=150,
-        help_text="must be the beginning of a client id or of words in a name, at most 150 "
-        "characters",
+        help_text="must be the beginning of a client id, or of words in a name, "
+        "at most 150 characters",
     )
     active = serializers.BooleanField(required=False, help_text="must be true or false")
     scope = TextField(required=False, max_length=150, help_text="must be a scope")

@@ -61,8 +61,8 @@ class ExpiryField(forms.DateTimeField):
 
 class SecretExpiryField(ExpiryField):
     def __init__(self, label: str) -> None:
-        first = "The first day on which it is refused."
-        super().__init__(label, f"{first} Leave empty for never, or the latest allowed.")
+        empty = "Leave empty for never, or for the latest day that SECRET_MAX_AGE allows."
+        super().__init__(label, f"The first day on which it is refused. {empty}")
 
     def clean(self, value: Any) -> datetime | None:
         return expiry.choose(super().clean(value))

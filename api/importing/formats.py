@@ -17,6 +17,7 @@ COLUMNS = {
     *("client_id", "client_name", "scope", "active"),
     *("client_secret", "client_secret_hash", "client_secret_expires_at"),
 }
+ACTIVE, INACTIVE = {"", "none", "true", "1", "yes"}, {"false", "0", "no"}
 # Scopes that every realm of Keycloak has, for people.
 KEYCLOAK_SCOPES = {
     *("acr", "address", "basic", "email", "microprofile-jwt", "offline_access", "organization"),
@@ -88,11 +89,12 @@ def _is(dumped: Mapping[str, Any], model: str) -> bool:
 
 
 def _convert(found: Iterable[Any], convert: Any) -> Iterator[Row | Refusal]:
-    for one in found:
+    for number, one in enumerate(found, 1):
         if not isinstance(one, Mapping):
-            yield Refusal("", "It is no object.")
+            yield Refusal(f"number {number}", "It is no object.")
             continue
-        client_id = str(one.get("client_id") or one.get("clientId") or one.get("username") or "")
+        names = (one.get(name) for name in ("client_id", "clientId", "username"))
+        client_id = str(next(filter(None, names), f"number {number}"))
         try:
             yield convert(one)
         except RefusedError as error:
@@ -106,12 +108,14 @@ def _own(found: Mapping[str, Any]) -> Row:
     unknown = {str(name) for name in found} - COLUMNS
     if unknown:
         raise RefusedError(f"It has unknown members: {', '.join(sorted(unknown))}.")
-    active = found.get("active")
+    active = str(found.get("active", "")).lower()
+    if active not in ACTIVE | INACTIVE:
+        raise RefusedError("Its active is neither true nor false.")
     return Row(
         found["client_id"],
         found.get("client_name") or "",
         tuple((found.get("scope") or "").split()),
-        str(active).lower() not in {"false", "0", "no"} if active not in (None, "") else True,
+        active in ACTIVE,
         found.get("client_secret") or "",
         found.get("client_secret_hash") or "",
         _moment(found.get("client_secret_expires_at") or 0),

@@ -237,7 +237,8 @@ def complete(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
             link = {"operationId": target, "requestBody": values}
             next(iter(responses.values())).setdefault("links", {})[target] = link
         for required in (each.get("oauth2", []) for each in operation["security"]):
-            scopes |= dict.fromkeys(required, f"Needed for {name}.")
+            for scope in required:
+                scopes[scope] = f"{scopes.get(scope, '')} {operation['summary']}.".lstrip()
     return result
 
 

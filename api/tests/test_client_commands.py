@@ -278,11 +278,11 @@ def test_removecredential_ends_one_and_prints_those_that_are_left(
     assert shown["client_id"] == "reporting"
     assert [one["id"] for one in shown["credentials"]] == [identity]
     assert not is_good(http, token)
-    complaint = f"The client has no credential 'secret'. It has {identity}."
+    complaint = f"The client has no credential 'secret'. It has: {identity}."
     with pytest.raises(CommandError, match=complaint):
         run("removecredential", "reporting", "secret")
     run("removecredential", "reporting", identity)
-    with pytest.raises(CommandError, match="It has none"):
+    with pytest.raises(CommandError, match="It has: none"):
         run("removecredential", "reporting", identity)
     named, by = f'issuer="{issuer.url}" subject="pod"', 'by="os:4242"'
     assert events() == [

@@ -212,6 +212,7 @@ CSV = (
     f"both,,,,{SECRET},{HASH}\n"
     f"scope,,umlaut-ä,,{SECRET},\n"
     f"billing,,,,{SECRET},\n"
+    f"off,,,off,{SECRET},\n"
 )
 WRONG = "A member is missing or of a wrong type."
 NEEDS_ONE = "It needs a secret, or the hash of one."
@@ -248,6 +249,7 @@ NEEDS_ONE = "It needs a secret, or the hash of one."
         pytest.param(
             CSV,
             {
+                "off": "Its active is neither true nor false.",
                 "none": NEEDS_ONE,
                 "both": NEEDS_ONE,
                 "scope": "One of its scopes is malformed (RFC 6749 §3.3).",
@@ -310,16 +312,18 @@ def test_row_that_cannot_be_stored_stops_no_other(import_text: Import) -> None:
         {"client_id": "b", "client_secret": "\ud800"},
         {"client_id": "c", "client_secret": "x", "client_name": "\0"},
         {"client_id": "d", "client_secret": 5},
+        {"client_secret": "x"},
         {"client_id": "good", "client_secret": "x"},
     ]
     counts, report = import_text("\n".join(map(json.dumps, rows)))
-    assert counts == {"created": 1, "existing": 0, "refused": 4}
+    assert counts == {"created": 1, "existing": 0, "refused": 5}
     assert report.splitlines() == [
         "'a\\ud800': It has characters that cannot be stored.",
         "'b': It has characters that cannot be stored.",
         "'c': It has characters that cannot be stored.",
         "'d': A member is missing or of a wrong type.",
-        "4 clients were refused; see above.",
+        "'number 5': A member is missing or of a wrong type.",
+        "5 clients were refused; see above.",
     ]
 
 

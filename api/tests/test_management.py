@@ -36,7 +36,9 @@ pytestmark = pytest.mark.django_db
 ORDERS, STOCK = "https://orders.example.com", "https://stock.example.com"
 MANAGER = ("clients:read", "clients:write", "read", "write")
 SECRET, OLD = generate_secret(), generate_secret()
-SEARCH = "search must be the beginning of a client id or of words in a name, at most 150 characters"
+SEARCH = (
+    "search must be the beginning of a client id, or of words in a name, at most 150 characters"
+)
 NO_CLIENT = "There is no client with this id."
 ITSELF = "A client cannot change itself."
 STRONGER_SCOPE = "The client has a scope that your token lacks."

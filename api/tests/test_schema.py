@@ -178,6 +178,17 @@ def test_document_of_a_public_service_shows_no_client_of_the_demo(settings: Sett
     assert '"foo"' not in json.dumps(document.__wrapped__())
 
 
+def test_scope_is_described_by_all_that_it_is_required_for() -> None:
+    scopes = document()["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
+    assert scopes["scopes"].keys() == {
+        *("register", "clients:read", "clients:write", "keys:write", "metrics")
+    }
+    for _, _, operation in operations():
+        for required in (each.get("oauth2", []) for each in operation["security"]):
+            for scope in required:
+                assert f"{operation['summary']}." in scopes["scopes"][scope]
+
+
 def test_blank_metadata_is_accepted_as_documented(http: APIClient, db: None) -> None:
     blank = {"client_name": "", "scope": ""}
     validate(blank, document()["components"]["schemas"]["Registration"])

@@ -23,11 +23,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--search", default="", metavar="TEXT", help="whose id or words in the name start so"
+            "--search",
+            default="",
+            metavar="TEXT",
+            help="whose id begins with a text, or words of whose name do",
         )
         active = parser.add_mutually_exclusive_group()
-        active.add_argument("--active", action="store_true", default=None)
-        active.add_argument("--inactive", action="store_false", dest="active")
+        active.add_argument("--active", action="store_true", default=None, help="that may log in")
+        active.add_argument(
+            "--inactive", action="store_false", dest="active", help="that may not log in"
+        )
         parser.add_argument("--scope", default="", help="that have a scope")
         parser.add_argument(
             "--resource", default="", metavar="IDENTIFIER", help="that may call an API"

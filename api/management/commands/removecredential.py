@@ -29,7 +29,7 @@ class Command(BaseCommand):
         except NoSuchCredentialError:
             held = ", ".join(one["id"] for one in credentials(client)) or "none"
             raise CommandError(
-                f"The client has no credential {options['credential']!r}. It has {held}."
+                f"The client has no credential {options['credential']!r}. It has: {held}."
             ) from None
         except SecretChangedError as error:
             raise CommandError(str(error)) from error

@@ -27,20 +27,20 @@ class Command(BaseCommand):
         active = parser.add_mutually_exclusive_group()
         active.add_argument("--activate", action="store_true", default=None, dest="active")
         active.add_argument("--deactivate", action="store_false", dest="active")
-        for what, metavar, meaning in (
-            ("scope", "SCOPE", "a scope"),
-            ("resource", "IDENTIFIER", "an API that the client may call"),
+        for what, metavar, one, every in (
+            ("scope", "SCOPE", "a scope", "all scopes"),
+            ("resource", "IDENTIFIER", "an API that the client may call", "all APIs"),
         ):
-            for option, verb in (
-                (f"--{what}", "replace all by (an empty one by none)"),
-                (f"--add-{what}", "add"),
-                (f"--remove-{what}", "remove"),
+            for option, meaning in (
+                (f"--{what}", f"replace {every} by this one, or by none if it is empty"),
+                (f"--add-{what}", f"add {one}"),
+                (f"--remove-{what}", f"remove {one}"),
             ):
                 parser.add_argument(
                     option,
                     action="append",
                     metavar=metavar,
-                    help=f"{verb} {meaning}; repeat for several",
+                    help=f"{meaning}; repeat for several",
                 )
 
     def handle(self, *args: Any, **options: Any) -> None:
