@@ -168,8 +168,12 @@ class ClientAdmin(BulkAdmin):
         return self.show_once(request, obj, obj.secret, "Client added")
 
     def consequences(self, request: HttpRequest, client: Client) -> Iterator[str]:
-        used = format_time(client.last_login) if client.last_login else "never"
-        yield f"It was last used: {used}. All its tokens end at once."
+        used = (
+            f"It was last used at {format_time(client.last_login)}"
+            if client.last_login
+            else "It was never used"
+        )
+        yield f"{used}. All its tokens end at once."
         if names := ", ".join(row.name for row in rows(client, request.user)):
             yield f"Its credentials end: {names}."
         if served := ", ".join(map(str, client.served_resources.all())):

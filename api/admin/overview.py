@@ -95,7 +95,7 @@ def _signing_keys(request: HttpRequest) -> Iterator[tuple[str, str]]:
     for key in rows.exclude(state="expired"):
         since = f"{key.algorithm} from {format_time(key.signs_from)}"
         until = f", until {format_time(key.verifies_until)}" if key.verifies_until else ""
-        yield f"Key, {key.state}", since + until
+        yield f"{key.state.capitalize()} key", since + until
 
 
 def _tables(now: datetime) -> Iterator[Table]:

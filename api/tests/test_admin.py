@@ -525,7 +525,7 @@ def test_page_of_a_deletion_says_what_ends(admin: Browser, client_row: Client) -
     resources.create_resource("https://orders.example.com", server="reporting")
     page = unescape(admin.get(page_of(client_row, "delete")).content.decode())
     assert re.findall(r"<li>(.*?)</li>", page[page.index("for ever?") :]) == [
-        "It was last used: never. All its tokens end at once.",
+        "It was never used. All its tokens end at once.",
         "Its credentials end: Secret, laptop.",
         "It is the server of https://orders.example.com, which can't introspect tokens any more.",
     ]

@@ -179,7 +179,7 @@ def test_staff_see_what_they_may_view(
     page = sign_in(*permissions).get("/admin/").content.decode()
     assert ("reporting" in page) == sees_clients
     assert [title in page for title in LISTS] == [sees_clients] * 3
-    assert ("Key, signing" in page) == sees_keys
+    assert ("Signing key</th>" in page) == sees_keys
     assert tables(page)["Last 24 hours"][1][2] == "5"
     assert page.count("<p>None.</p>") == (2 if sees_clients else 0)
 
@@ -203,7 +203,7 @@ def test_state_of_the_service_is_shown(
     page = admin.get("/admin/").content.decode()
     (database, redis, key) = tables(page)["State"]
     assert (database, redis) == ([name, "Up."], ["Redis", expected])
-    assert key[0] == "Key, signing"
+    assert key[0] == "Signing key"
     assert key[1].startswith("ES256 from ")
     monkeypatch.setattr(connections["default"], "is_read_only", lambda: True)
     page = admin.get("/admin/").content.decode()
