@@ -74,7 +74,7 @@ def update(client: Client, changes: Changes, *, actor: Actor) -> None:
     with transaction.atomic():
         if changes.active is not None and changes.active != client.is_active:
             _switch(client, active=changes.active)
-            event = "client_activated" if changes.active else "client_deactivated"
+            event = activation_event(active=changes.active)
             audit.record(event, client=client.username, **actor)
         if changes.name is not None and changes.name != client.first_name:
             name = Client._meta.get_field("first_name")
@@ -90,6 +90,10 @@ def update(client: Client, changes: Changes, *, actor: Actor) -> None:
             client.refresh_from_db(fields=["resource_grants"])  # forget those fetched before
         if before != (client.first_name, _scopes(client), _identifiers(client)):
             audit.record("client_changed", client=client.username, **actor)
+
+
+def activation_event(*, active: bool) -> str:
+    return "client_activated" if active else "client_deactivated"
 
 
 def _switch(client: Client, *, active: bool) -> None:

@@ -42,15 +42,6 @@ class JWKSetField(serializers.JSONField):
         return public_keys.read_set(data)
 
 
-class WholeNumberField(serializers.IntegerField):
-    """An integer. DRF's turns any value into text first, and a deeply nested list has no end."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int | str):
-            self.fail("invalid")
-        return int(super().to_internal_value(data))
-
-
 class NameField(TextField):
     def __init__(self) -> None:
         super().__init__(

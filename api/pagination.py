@@ -24,7 +24,9 @@ class NewestFirst(pagination.CursorPagination):
             cursor = super().decode_cursor(request)
         except NotFound:
             raise InvalidRequest(MALFORMED) from None
-        position = str((cursor and cursor.position) or 0)
+        if cursor is None or cursor.position is None:
+            return cursor
+        position = str(cursor.position)
         if not position.isdecimal() or len(position) > MAX_DIGITS:
             raise InvalidRequest(MALFORMED)
         return cursor

@@ -7,6 +7,7 @@ phones, need jQuery, and use inline styles, which our Content-Security-Policy fo
 import shlex
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -61,6 +62,8 @@ class Page(BrowsableAPIRenderer):
             template or self.template, self.template_context(data), self.request._request
         )
         self.response["Cache-Control"] = "no-store"  # a page shows who is signed in
+        if self.response.status_code == HTTPStatus.NO_CONTENT:
+            self.response.status_code = HTTPStatus.OK  # the page is content, and says 204
         return page
 
     def template_context(self, data: Any) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from api.fields import (
     ScopeField,
     TextField,
     UsableKeysField,
-    WholeNumberField,
 )
 from api.jose import UnusableKeyError
 from api.parameters import SCOPE
@@ -117,7 +116,7 @@ class ClientChangesSerializer(StrictSerializer):
 class RotationSerializer(StrictSerializer):
     """How long the old secret stays good, in seconds, and when the new one expires."""
 
-    grace = WholeNumberField(
+    grace = serializers.IntegerField(
         required=False,
         min_value=0,
         max_value=int(MAX_GRACE.total_seconds()),

@@ -17,7 +17,8 @@ from api.admin import client_list
 from api.admin.bulk import BulkAdmin
 from api.admin.credential_table import rows
 from api.admin.forms import ClientForm, offer_new_scope
-from api.admin.records import activation_event, actor, format_time, record_change
+from api.admin.records import actor, format_time, record_change
+from api.client_changes import activation_event
 from api.credentials import create_client
 from api.models import Client
 from api.scopes import is_scope

@@ -7,36 +7,14 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from api.admin.records import record_change
+from api.admin.records import AuditedAdmin
 from api.models import Scope
 from api.scopes import is_scope
-
-
-class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Writes an audit line for each change that Django's history records."""
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
-        return self._record(request, super().log_addition(request, obj, message), "added")
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
-        return self._record(request, super().log_change(request, obj, message), "changed")
-
-    def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        kind = str(self.opts.model_name)
-        for obj in queryset:
-            record_change(request, f"{kind}_deleted", **{kind: str(obj)})
-        return super().log_deletions(request, queryset)
-
-    def _record(self, request: HttpRequest, entry: LogEntry, verb: str) -> LogEntry:
-        kind, change = str(self.opts.model_name), entry.get_change_message()
-        record_change(request, f"{kind}_{verb}", **{kind: entry.object_repr}, change=change)
-        return entry
 
 
 class StaffAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]

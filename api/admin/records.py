@@ -1,8 +1,12 @@
 """Audit lines and time formats of the admin."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from api import audit
@@ -18,8 +22,25 @@ def actor(request: HttpRequest) -> dict[str, str]:
     return {"staff": request.user.get_username(), "address": client_address(request)}
 
 
-def activation_event(*, active: bool) -> str:
-    return "client_activated" if active else "client_deactivated"
+class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Writes an audit line for each change that Django's history records."""
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
+        return self._record(request, super().log_addition(request, obj, message), "added")
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
+        return self._record(request, super().log_change(request, obj, message), "changed")
+
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        kind = str(self.opts.model_name)
+        for obj in queryset:
+            record_change(request, f"{kind}_deleted", **{kind: str(obj)})
+        return super().log_deletions(request, queryset)
+
+    def _record(self, request: HttpRequest, entry: LogEntry, verb: str) -> LogEntry:
+        kind, change = str(self.opts.model_name), entry.get_change_message()
+        record_change(request, f"{kind}_{verb}", **{kind: entry.object_repr}, change=change)
+        return entry
 
 
 def format_time(time: datetime) -> str:

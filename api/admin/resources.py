@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from api.admin import client_list, connection
 from api.admin.deletion import ExplainedDeletion
 from api.admin.forms import ResourceForm, offer_new_scope
-from api.admin.people import AuditedAdmin
+from api.admin.records import AuditedAdmin
 from api.models import Resource
 
 

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from api.admin import client_list
 from api.admin.deletion import ExplainedDeletion
-from api.admin.people import AuditedAdmin
+from api.admin.records import AuditedAdmin
 from api.models import Resource, Scope
 from api.scopes import NOT_A_SCOPE
 

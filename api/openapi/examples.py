@@ -1,6 +1,6 @@
 """An example of each body, by the name of its component. Most schemas are read off these.
 
-The functions that make bodies make the examples too, so each body is written down once.
+The functions that make bodies make the examples too, unless these need a database.
 """
 
 from datetime import UTC, datetime

@@ -495,6 +495,16 @@ def test_tokens_of_the_selected_clients_are_revoked(
     assert is_good(http, get_token())
 
 
+@pytest.mark.parametrize("key", ["", "x", "\0", "²", "9" * 30])
+def test_bulk_action_on_what_is_no_client_is_refused(
+    admin: Browser, client_row: Client, key: str
+) -> None:
+    selected = {"action": "deactivate", "_selected_action": [client_row.pk, key], "post": "yes"}
+    assert admin.post(LIST, selected).status_code == 400
+    client_row.refresh_from_db()
+    assert client_row.is_active
+
+
 @pytest.mark.parametrize("action", ["deactivate", "revoke", "delete_selected"])
 def test_bulk_action_that_ends_something_names_the_clients_and_asks(
     admin: Browser, http: APIClient, client_row: Client, get_token: Callable[[], str], action: str
@@ -928,3 +938,9 @@ def test_staff_have_no_credentials_on_a_clients_pages(
     admin: Browser, superuser: User, name: str
 ) -> None:
     assert admin.get(f"{LIST}{superuser.pk}/{name}/").status_code == 404
+
+
+def test_no_name_of_a_credential_breaks_its_page(admin: Browser, client_row: Client) -> None:
+    """Django takes the path for one of an object that there is not."""
+    response = admin.get(page_of(client_row, "remove/%00"), follow=True)
+    assert response.redirect_chain[-1] == ("/admin/", 302)

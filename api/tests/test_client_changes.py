@@ -146,7 +146,8 @@ def all_credentials(client_row: Client) -> list[dict[str, Any]]:
 
 def test_credentials_are_listed(client_row: Client, all_credentials: list[dict[str, Any]]) -> None:
     now = timezone.now()
-    RetiredSecret.objects.update(last_used_at=now, last_used_from="192.0.2.9")
+    ends_at = now + timedelta(hours=1)
+    RetiredSecret.objects.update(expires_at=ends_at, last_used_at=now, last_used_from="192.0.2.9")
     listed = client_records.credentials(client_row)
     assert [(one["id"].partition(":")[0], one["name"]) for one in listed] == [
         ("secret", ""),
@@ -158,7 +159,7 @@ def test_credentials_are_listed(client_row: Client, all_credentials: list[dict[s
         "id": "previous_secret",
         "name": "",
         "created_at": None,
-        "expires_at": f"{now + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}",
+        "expires_at": f"{ends_at:%Y-%m-%dT%H:%M:%SZ}",
         "last_used_at": f"{now:%Y-%m-%dT%H:%M:%SZ}",
         "last_used_from": "192.0.2.9",
     }

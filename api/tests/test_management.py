@@ -313,6 +313,7 @@ def test_list_is_narrowed(call: Call, client: Client) -> None:
         ("%3Cscript%3E=1", "another field is unknown."),
         ("cursor=x", "cursor is malformed."),
         ("cursor=%F0%9F%98%80", "cursor is malformed."),
+        ("cursor=cD0=", "cursor is malformed."),  # p=
         ("cursor=cD1hYmM=", "cursor is malformed."),  # p=abc
         ("cursor=cD0tMQ==", "cursor is malformed."),  # p=-1
         ("cursor=cD05OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "cursor is malformed."),
@@ -412,6 +413,14 @@ def test_all_wrong_fields_are_named(
     response = call(method, f"/clients{path}", body)
     assert_error(response, 400, "invalid_request", f"{'; '.join(problems)}.")
     assert everything() == before
+
+
+def test_no_depth_of_a_value_is_a_fault(call: Call, client: Client) -> None:
+    http = APIClient(headers=bearer(str(log_in("manager", SECRET))))
+    for depth in range(900, 1000):  # Python gives up at some depth, and elsewhere at another
+        body = f'{{"grace": {"[" * depth}{"]" * depth}}}'
+        response = http.post("/clients/billing/secret", body, content_type="application/json")
+        assert response.status_code == 400, depth
 
 
 def test_client_with_keys_has_no_secret_to_expire(call: Call) -> None:

@@ -568,6 +568,20 @@ def test_no_cookie_breaks_a_page(browser: Browser, cookie: str, db: None) -> Non
     assert browser.get("/public", headers=header).status_code == 200
 
 
+def test_page_of_a_response_without_content_is_content(browser: Browser, db: None) -> None:
+    _, secret = create_client("manager", scopes=["clients:write"])
+    create_client("billing")
+    sign_in(browser, {"client_id": "manager", "client_secret": secret})
+    response = browser.post(
+        "/clients/billing/revocation",
+        "{}",
+        content_type="application/json",
+        headers={"X-CSRFToken": csrf_token(browser)},
+    )
+    assert response.status_code == 200
+    assert "HTTP 204 No Content" in response.content.decode()
+
+
 @pytest.mark.parametrize("path", ["/nowhere", "/admin/nowhere", "/log/in", "/%00", "/static/none"])
 def test_unknown_path_is_a_page_too(browser: Browser, http: APIClient, path: str) -> None:
     response = browser.get(path)

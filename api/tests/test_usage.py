@@ -28,13 +28,15 @@ from api.models import (
 from api.standing import ClientState
 from api.tests.support.assertions import KeyPair, claims_of, presented
 from api.tests.support.issuer import SUBJECT, Issuer, form
+from api.tests.support.services import eventually
 from api.trust import add_identity, trust_issuer
 from api.usage import batch, figures, store
-from api.usage.collector import collector
+from api.usage.collector import Collector, collector
 
 NOW = datetime(2026, 5, 1, 12, 34, 56, 789, UTC)
 MINUTE, HOUR = NOW.replace(second=0, microsecond=0), NOW.replace(minute=0, second=0, microsecond=0)
 ADDRESS = "2001:db8::1"
+START = Collector._start  # which no other test here uses: see conftest.py
 
 pytestmark = pytest.mark.django_db
 
@@ -280,6 +282,23 @@ def test_strangers_cannot_make_a_batch_grow(
     assert caplog.text.count("Too many clients at once") == 1  # a minute
     assert totals() == {"throttled": 7, "wrong secret": 4, "success": 4}
     assert {(name, outcome) for name, _, outcome, _ in counted()} == {("reporting", "throttled")}
+
+
+def test_an_unforeseen_error_does_not_end_the_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors: list[object] = []
+    own = Collector()
+
+    def fail() -> bool:
+        raise RuntimeError
+
+    monkeypatch.setattr(Collector, "_start", START)
+    monkeypatch.setattr("threading.excepthook", errors.append)
+    monkeypatch.setattr("api.usage.collector.INTERVAL", 0.01)
+    monkeypatch.setattr(own, "flush", fail)
+    own.count_throttled("somebody")
+    eventually(lambda: len(errors) == 1)
+    own.count_throttled("somebody")
+    eventually(lambda: len(errors) == 2)
 
 
 def test_a_forked_process_leaves_to_its_parent_what_the_parent_has_counted() -> None:

@@ -74,12 +74,16 @@ class Collector:
 
     def _flush_regularly(self) -> None:
         main = threading.main_thread()
-        while main.is_alive():
-            main.join(INTERVAL)
-            self.flush()
-            connection.close()
-        for _ in range(LAST_ATTEMPTS):
-            self.flush()
+        try:
+            while main.is_alive():
+                main.join(INTERVAL)
+                self.flush()
+                connection.close()
+            for _ in range(LAST_ATTEMPTS):
+                self.flush()
+        except Exception:  # a fault of ours, which Python logs
+            self._thread = None  # the next event starts another
+            raise
 
     def flush(self) -> bool:
         """Write what was collected, and tell whether it worked. If not, keep it."""
