@@ -24,7 +24,8 @@ def is_scope(name: str) -> bool:
 def validate_scope(name: str) -> None:
     """Refuse a name that no group, or no scope, can have. Raises `ValidationError`."""
     if not is_scope(name):
-        raise ValidationError({"scopes": f"{name!r} is not a scope (RFC 6749 §3.3)."})
+        what = "which is ASCII without space, double quote or backslash"
+        raise ValidationError({"scopes": f"{name!r} is not a scope, {what}."})
     Group(name=name).clean_fields()
 
 

@@ -38,7 +38,10 @@ MEMBERS: dict[str, dict[str, Any]] = {
     "hour": {"description": "When the hour begins.", "format": "date-time"},
     "id": {"description": "secret, previous_secret, or the likes of key:17 and identity:3."},
     "last_used_at": PERHAPS_TIME | {"description": "To the minute; null is never."},
-    "last_used_from": {"type": ["string", "null"], "description": "The address, where known."},
+    "last_used_from": {
+        "type": ["string", "null"],
+        "description": "The address; of a previous secret only.",
+    },
     "outcomes": {
         "properties": {},
         "required": [],

@@ -215,7 +215,10 @@ def test_database_that_is_read_only_is_told_with_its_variable(bare: Server) -> N
         ),
         (
             ("createclient", "foo", "--scope", "a b"),
-            "CommandError: 'a b' is not a scope (RFC 6749 §3.3).",
+            (
+                "CommandError: 'a b' is not a scope, "
+                "which is ASCII without space, double quote or backslash."
+            ),
         ),
         (("createclient", "foo", "--name", "\udcff"), "The arguments must be UTF-8."),
         (("rotatesecret", "\udcff", "--now"), "The arguments must be UTF-8."),
