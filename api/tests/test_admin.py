@@ -941,6 +941,4 @@ def test_staff_have_no_credentials_on_a_clients_pages(
 
 
 def test_no_name_of_a_credential_breaks_its_page(admin: Browser, client_row: Client) -> None:
-    """Django takes the path for one of an object that there is not."""
-    response = admin.get(page_of(client_row, "remove/%00"), follow=True)
-    assert response.redirect_chain[-1] == ("/admin/", 302)
+    assert admin.get(page_of(client_row, "remove/%00")).status_code == 404
