@@ -17,7 +17,7 @@ from api.admin import client_list
 from api.admin.identities import IdentitiesAdmin
 from api.admin.records import record_change
 from api.client_changes import activation_event
-from api.models import Client
+from api.models import Client, RetiredSecret
 
 CONSEQUENCES = {
     "deactivate": "They can't log in, and all their tokens end at once.",
@@ -90,8 +90,11 @@ class BulkAdmin(IdentitiesAdmin):
         with transaction.atomic():
             clients = queryset.filter(is_active=not active)
             switched = list(clients.select_for_update())
-            if not active:
-                tokens.revoke_all(clients)  # or activating the clients would revive them
+            # What a deactivation ended must not come back.
+            if active:
+                RetiredSecret.objects.filter(client__in=[one.pk for one in switched]).delete()
+            else:
+                tokens.revoke_all(clients)
             clients.update(is_active=active)
             self._log(request, switched, "Activated." if active else "Deactivated.")
         for client in switched:

@@ -158,6 +158,8 @@ class ClientAdmin(BulkAdmin):
         if "auth_method" in changed:
             clients.restrict(obj, form.cleaned_data["auth_method"])
         if "is_active" in changed:
+            if obj.is_active:
+                clients.end_previous_secret(obj)  # which ended when the client was deactivated
             record_change(request, activation_event(active=obj.is_active), client=obj.username)
         if changed - {"is_active"}:
             record_change(request, "client_changed", client=obj.username)

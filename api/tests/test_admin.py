@@ -414,12 +414,14 @@ def test_switching_a_client_off_on_its_page_ends_its_tokens_for_good(
     admin: Browser, http: APIClient, client_row: Client, get_token: Callable[[], str]
 ) -> None:
     token = get_token()
+    secret = clients.rotate_secret(client_row, grace=timedelta(days=1))
     groups = [group.pk for group in client_row.groups.all()]
     for active in ({}, {"is_active": "on"}):
         form = {"first_name": "Reporting", "groups": groups, **active}
         assert admin.post(page_of(client_row), form).status_code == 302
         assert not is_good(http, token)
-    assert is_good(http, get_token())
+    assert logs_in(http, "reporting", secret)
+    assert not RetiredSecret.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -462,6 +464,7 @@ def test_bulk_actions_switch_clients_off_and_on(
     other, _ = create_client("other")
     Client.objects.filter(pk=other.pk).update(is_active=False)
     token = get_token()
+    secret = clients.rotate_secret(client_row, grace=timedelta(days=1))
     audit_log.clear()
     both = {"_selected_action": [client_row.pk, other.pk]}
     response = admin.post(LIST, {"action": "deactivate", "post": "yes", **both}, follow=True)
@@ -473,7 +476,8 @@ def test_bulk_actions_switch_clients_off_and_on(
     admin.post(LIST, {"action": "activate", **both})
     assert Client.objects.filter(is_active=True).count() == 2
     assert not is_good(http, token)  # what was ended does not come back
-    assert is_good(http, get_token())
+    assert not RetiredSecret.objects.exists()
+    assert logs_in(http, "reporting", secret)
     assert LogEntry.objects.filter(change_message="Activated.").count() == 2
 
 
