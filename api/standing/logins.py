@@ -1,7 +1,7 @@
 """The queries of a login: by secret, by key, by workload identity, and for a resource."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from api import identifiers
 from api.hashers import GeneratedSecretHasher
-from api.standing.rows import COLUMNS, TABLES, fetch, seconds, state, timestamp
+from api.standing.rows import COLUMNS, JOINS, TABLES, fetch, seconds, state, timestamp
 from api.standing.states import (
     ClientState,
     GrantedResource,
@@ -32,9 +32,11 @@ _LOGIN_COLUMNS = f"""
         WHERE granted.client_id = client.id AND granted.is_default
     ) AS default_resource
 """  # noqa: S608 (made of constants)
+_PROFILE = "LEFT JOIN api_clientprofile AS profile ON profile.client_id = client.id"
+# An unknown client has a row too, of nulls: to find and read none would show in the time.
 _LOGIN_TABLES = f"""
-    {TABLES}
-    LEFT JOIN api_clientprofile AS profile ON profile.client_id = client.id
+    (SELECT 1) AS always LEFT JOIN auth_user AS client ON client.username = %(client_id)s
+    {JOINS} {_PROFILE}
 """
 _LOGIN = f"""
     SELECT {_LOGIN_COLUMNS}, scope.name AS scope,
@@ -43,7 +45,6 @@ _LOGIN = f"""
     LEFT JOIN auth_user_groups AS membership ON membership.user_id = client.id
         AND %(secret_hash)s IN ('', client.password, retired.hash)
     LEFT JOIN auth_group AS scope ON scope.id = membership.group_id
-    WHERE client.username = %(client_id)s
 """  # noqa: S608 (made of constants)
 _LOGINS = {
     vendor: _LOGIN.format(
@@ -67,7 +68,6 @@ _KEY_LOGIN = f"""
     LEFT JOIN api_clientkey AS held ON held.client_id = client.id
         AND %(kid)s IN ('', held.kid, held.jwk_kid)
         AND (held.expires_at IS NULL OR held.expires_at > %(now)s)
-    WHERE client.username = %(client_id)s
     ORDER BY held.id DESC
 """  # noqa: S608 (made of constants)
 _KEY_LOGINS = {
@@ -84,7 +84,7 @@ _IDENTITY_LOGIN = f"""
         issuer.fetched_at > %(fresh)s AS is_fresh, issuer.fetched_at > %(recent)s AS is_recent,
         issuer.tried_at > %(tried)s AS was_tried,
         issuer.tried_at > issuer.fetched_at AS has_failed
-    FROM api_trustedissuer AS issuer, api_workloadidentity AS identity, {_LOGIN_TABLES}
+    FROM api_trustedissuer AS issuer, api_workloadidentity AS identity, {TABLES} {_PROFILE}
     WHERE issuer.url = %(issuer)s AND identity.issuer_id = issuer.id
         AND identity.subject = %(subject)s AND client.id = identity.client_id
 """  # noqa: S608 (made of constants)
@@ -130,7 +130,7 @@ def look_up_for_login(client_id: str, *, secret_hash: str = "") -> ClientState:
         "secret_hash": secret_hash,
         "now": timestamp(timezone.now()),
     }
-    rows = fetch(_LOGINS[connection.vendor], params) or [_UNKNOWN_CLIENT]
+    rows = _fetch(_LOGINS[connection.vendor], params)
     ends = (rows[0]["secret_ends_at"], rows[0]["retired_ends_at"])
     groups = [row["scope"] for row in rows if row["scope"]]
     return _login_state(client_id, rows[0], groups, secret_ends=ends)
@@ -146,7 +146,7 @@ def look_up_for_assertion(client_id: str, *, kid: str) -> tuple[ClientState, lis
         "kid": kid,
         "now": timestamp(timezone.now()),
     }
-    rows = fetch(_KEY_LOGINS[connection.vendor], params) or [_UNKNOWN_CLIENT]
+    rows = _fetch(_KEY_LOGINS[connection.vendor], params)
     client = _login_state(client_id, rows[0], json.loads(rows[0]["scopes"] or "[]"))
     held = [
         StoredKey(row["key_pk"], row["jwk"], row["key_ends_at"]) for row in rows if row["key_pk"]
@@ -190,6 +190,11 @@ def look_up_resource(client_id: str, identifier: str) -> GrantedResource | None:
         return None
     scopes = frozenset(row["scope"] for row in rows if row["scope"])
     return GrantedResource(rows[0]["grant_id"], rows[0]["identifier"], scopes)
+
+
+def _fetch(sql: str, params: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+    rows = fetch(sql, params)
+    return rows if rows and rows[0]["pk"] else [_UNKNOWN_CLIENT]
 
 
 def _login_state(

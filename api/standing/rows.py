@@ -13,12 +13,12 @@ COLUMNS = """
     client.id AS pk, client.is_active, client.password AS secret_hash,
     retired.hash AS retired_hash, generation.number AS generation
 """
-TABLES = """
-    auth_user AS client
+JOINS = """
     LEFT JOIN api_retiredsecret AS retired ON retired.client_id = client.id
         AND retired.replaced_by = client.password AND retired.expires_at > %(now)s
     LEFT JOIN api_tokengeneration AS generation ON generation.client_id = client.id
 """
+TABLES = f"auth_user AS client {JOINS}"
 
 
 def fetch(sql: str, params: Mapping[str, str]) -> list[dict[str, Any]]:
