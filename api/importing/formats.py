@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from api.importing.rows import Refusal, RefusedError, Row
+from api.importing.rows import ImportedIdentity, ImportedKey, Refusal, RefusedError, Row
 
 COLUMNS = {
     *("client_id", "client_name", "scope", "active"),
     *("client_secret", "client_secret_hash", "client_secret_expires_at"),
+    *("resources", "default_resource", "token_endpoint_auth_method"),
 }
+MEMBERS = COLUMNS | {"keys", "identities"}  # of JSON
 ACTIVE, INACTIVE = {"", "none", "true", "1", "yes"}, {"false", "0", "no"}
 # Scopes that every realm of Keycloak has, for people.
 KEYCLOAK_SCOPES = {
@@ -105,7 +107,7 @@ def _convert(found: Iterable[Any], convert: Any) -> Iterator[Row | Refusal]:
 
 def _own(found: Mapping[str, Any]) -> Row:
     """Read our own form, with the names of RFC 7591 §2 and the hash beside them."""
-    unknown = {str(name) for name in found} - COLUMNS
+    unknown = {str(name) for name in found} - MEMBERS
     if unknown:
         raise RefusedError(f"It has unknown members: {', '.join(sorted(unknown))}.")
     active = str(found.get("active", "")).lower()
@@ -119,7 +121,16 @@ def _own(found: Mapping[str, Any]) -> Row:
         found.get("client_secret") or "",
         found.get("client_secret_hash") or "",
         _moment(found.get("client_secret_expires_at") or 0),
+        tuple((found.get("resources") or "").split()),
+        found.get("default_resource") or "",
+        found.get("token_endpoint_auth_method") or "",
+        tuple(_key(**one) for one in found.get("keys") or ()),
+        tuple(ImportedIdentity(**one) for one in found.get("identities") or ()),
     )
+
+
+def _key(jwk: Mapping[str, Any], name: str = "", expires_at: Any = 0) -> ImportedKey:
+    return ImportedKey(jwk, name, _moment(expires_at))
 
 
 def _moment(seconds: Any) -> datetime | None:

@@ -9,16 +9,21 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from api import clients
+from api import client_keys, clients, public_keys
 from api.credentials import NO_SECRET, create_client
 from api.foreign_hashes import UnreadableHashError, to_django
 from api.hashers import GeneratedSecretHasher, generate_secret
 from api.importing.create import NOT_RANDOM
-from api.models import Client
+from api.jose import PrivateKeyError
+from api.models import Client, ClientKey, ClientProfile, ResourceGrant, WorkloadIdentity
+from api.resources import create_resource, set_grants
+from api.tests.support.assertions import KeyPair
+from api.trust import add_identity, trust_issuer
 
 SECRET = "s3cret of ünicode"
 HASH = make_password(SECRET, hasher="pbkdf2_sha256")
@@ -214,6 +219,16 @@ CSV = (
     f"billing,,,,{SECRET},\n"
     f"off,,,off,{SECRET},\n"
 )
+COLUMNS = (
+    "The first line must name columns among active, client_id, client_name, client_secret, "
+    "client_secret_expires_at, client_secret_hash, default_resource, resources, scope, "
+    "token_endpoint_auth_method."
+)
+PRIVATE = str(PrivateKeyError())
+UNSTORABLE = "It has characters that cannot be stored."
+HELD = "The client has this key already. Remove it there first."
+EXPIRED = "The key would have expired already."
+UNTRUSTED = "The issuer 'https://issuer.example.com' is not trusted here."
 WRONG = "A member is missing or of a wrong type."
 NEEDS_ONE = "It needs a secret, or the hash of one."
 
@@ -287,14 +302,12 @@ def test_file_of_another_service_is_read(
         pytest.param('{"client_id": "a"}\n{"client', "Line 2 is not JSON.", id="JSON"),
         pytest.param(
             "id,secret\na,b\n",
-            "The first line must name columns among active, client_id, client_name, "
-            "client_secret, client_secret_expires_at, client_secret_hash, scope.",
+            COLUMNS,
             id="CSV",
         ),
         pytest.param(
             "",
-            "The first line must name columns among active, client_id, client_name, "
-            "client_secret, client_secret_expires_at, client_secret_hash, scope.",
+            COLUMNS,
             id="empty",
         ),
     ],
@@ -395,31 +408,86 @@ def test_time_that_no_secret_can_have_is_refused(
     assert report.splitlines()[:1] == ([f"'a': {reason}"] if reason else [])
 
 
-def stored_clients() -> list[dict[str, Any]]:
-    columns = ("username", "first_name", "is_active", "password", "profile__secret_expires_at")
-    return list(Client.objects.order_by("pk").values(*columns))
+def stored() -> list[list[Any]]:
+    """Return all that is stored of clients, but the numbers and times of rows."""
+    tables: dict[Any, tuple[str, ...]] = {
+        Client: ("username", "first_name", "is_active", "password", "profile__secret_expires_at"),
+        ClientKey: ("client__username", "kid", "jwk_kid", "jwk", "name", "expires_at"),
+        WorkloadIdentity: ("client__username", "issuer__url", "subject", "claims"),
+        ResourceGrant: ("client__username", "resource__identifier", "is_default"),
+        Client.groups.through: ("user__username", "group__name"),
+    }
+    rows = [list(table.objects.values_list(*columns)) for table, columns in tables.items()]
+    methods = ClientProfile.objects.exclude(auth_method="")
+    return [sorted(some, key=repr) for some in (*rows, methods.values_list("client__username"))]
 
 
-def test_export_gives_everything_back(
-    http: APIClient, import_text: Import, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _, secret = create_client("billing", name="Billing", scopes=["write", "read"])
+def test_export_gives_everything_back(http: APIClient, import_text: Import) -> None:
+    billing, secret = create_client("billing", name="Billing", scopes=["write", "read"])
+    set_grants(billing, [create_resource("urn:example:stock")], create_resource("urn:example:bill"))
     create_client("chosen", secret=SECRET, secret_expires_at=timezone.now() + timedelta(days=1))
     Client.objects.filter(username="chosen").update(is_active=False)
-    out = StringIO()
-    call_command("exportclients", stdout=out)
+    signer, _ = create_client("signer", secret=NO_SECRET)
+    pair, end = KeyPair.generate(), (timezone.now() + timedelta(days=9)).replace(microsecond=0)
+    client_keys.add(signer, public_keys.read(pair.public_pem), name="Laptop", expires_at=end)
+    clients.restrict(signer, client_keys.METHOD)
+    issuer = trust_issuer(
+        "https://issuer.example.com", given=json.dumps({"keys": [pair.jwk | {"kid": "1"}]})
+    )
+    workload, _ = create_client("workload", secret=NO_SECRET)
+    add_identity(workload, issuer, "system:serviceaccount:a:b", {"team": "red"})
+    User.objects.filter(pk__in=[signer.pk, workload.pk]).update(password="!")  # without a secret
+    create_client("nothing", secret=NO_SECRET)
+    out, left_out = StringIO(), StringIO()
+    call_command("exportclients", stdout=out, stderr=left_out)
     assert secret not in out.getvalue()
-    before = stored_clients()
-    clients.restrict(create_client("must-use-a-key")[0], "private_key_jwt")
-    create_client("keys-only", secret=NO_SECRET)
-    again, left_out = StringIO(), StringIO()
-    call_command("exportclients", stdout=again, stderr=left_out)
-    assert again.getvalue() == out.getvalue()
-    assert left_out.getvalue().splitlines() == [
-        "'must-use-a-key': It logs in without a secret.",
-        "'keys-only': It logs in without a secret.",
-    ]
+    assert left_out.getvalue().splitlines() == ["'nothing': It has no credential."]
+    Client.objects.filter(username="nothing").delete()
+    before = stored()
     Client.objects.all().delete()
-    assert import_text(out.getvalue()) == ({"created": 2, "existing": 0, "refused": 0}, "")
-    assert stored_clients() == before
-    assert log_in(http, "billing", secret).json()["scope"] == "read write"
+    counts = {"created": 4, "existing": 0, "refused": 0}
+    assert import_text(out.getvalue(), "--dry-run") == (counts, "")
+    assert not Client.objects.exists()
+    assert import_text(out.getvalue()) == (counts, "")
+    User.objects.filter(password__startswith="!").update(password="!")
+    assert stored() == before
+    assert log_in(http, "chosen", SECRET).status_code == 401
+    assert log_in(http, "billing", secret).status_code == 200
+
+
+JWK = KeyPair.generate().jwk
+IDENTITY = {"issuer": "https://issuer.example.com", "subject": "a"}
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        pytest.param({"keys": [{"jwk": {"kty": "oct", "k": "AA"}}]}, PRIVATE, id="HMAC"),
+        pytest.param({"keys": [{}]}, WRONG, id="no key"),
+        pytest.param({"keys": [{"jwk": "text"}]}, "A JWK is a JSON object.", id="key is a text"),
+        pytest.param({"keys": 5}, WRONG, id="keys are a number"),
+        pytest.param({"keys": [{"jwk": JWK, "name": "a\0b"}]}, UNSTORABLE, id="NUL"),
+        pytest.param({"keys": [{"jwk": JWK}] * 2}, HELD, id="key twice"),
+        pytest.param({"keys": [{"jwk": JWK, "expires_at": 1}]}, EXPIRED, id="expired key"),
+        pytest.param({"identities": [IDENTITY]}, UNTRUSTED, id="issuer"),
+        pytest.param({"identities": [IDENTITY | {"claims": {"c": 1}}]}, WRONG, id="claim"),
+        pytest.param(
+            {"keys": [{"jwk": JWK}], "resources": "urn:example:none"},
+            "There is no API 'urn:example:none'.",
+            id="API",
+        ),
+        pytest.param(
+            {"keys": [{"jwk": JWK}], "token_endpoint_auth_method": "none"},
+            "Its token_endpoint_auth_method is unknown.",
+            id="method",
+        ),
+    ],
+)
+def test_client_whose_keys_identities_or_apis_are_not_usable_is_refused_as_a_whole(
+    db: None, import_text: Import, members: dict[str, Any], reason: str
+) -> None:
+    rows = [{"client_id": "bad", **members}, {"client_id": "good", "client_secret": SECRET}]
+    counts, report = import_text("\n".join(map(json.dumps, rows)))
+    assert counts == {"created": 1, "existing": 0, "refused": 1}
+    assert report.splitlines()[0] == f"'bad': {reason}"
+    assert [client.username for client in Client.objects.all()] == ["good"]

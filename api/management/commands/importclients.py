@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from api.client_authentication import METHODS
 from api.importing.create import TAKEN, create
 from api.importing.formats import UnknownFormatError, read_rows
 from api.importing.rows import Refusal, Row
@@ -55,8 +56,14 @@ class Command(BaseCommand):
     def _import(
         self, found: list[Row | Refusal], options: Mapping[str, Any]
     ) -> Iterator[Row | Refusal]:
-        yield from (one for one in found if isinstance(one, Refusal))
-        rows = (one for one in found if isinstance(one, Row))
+        rows = []
+        for one in found:
+            if isinstance(one, Refusal):
+                yield one
+            elif one.auth_method not in {"", *METHODS}:
+                yield Refusal(one.client_id, "Its token_endpoint_auth_method is unknown.")
+            else:
+                rows.append(one)
         yield from create(rows, are_random=options["generated"], is_dry_run=options["dry_run"])
 
     def _report(self, outcome: Row | Refusal) -> str:
