@@ -115,6 +115,8 @@ def test_reload_drains_nothing(server: Server) -> None:
         process.send_signal(signal.SIGHUP)
         eventually(lambda: len(now := children(process.pid)) == 1 and now != before, 30)
         assert call(server, "/readyz").status == 200
+        process.send_signal(signal.SIGINT)  # or it would drain for 600 seconds
+        assert process.wait(30) == 0
 
 
 def test_worker_that_has_just_been_forked_starts_no_draining(
