@@ -42,6 +42,24 @@ class JWKSetField(serializers.JSONField):
         return public_keys.read_set(data)
 
 
+class StrictBooleanField(serializers.BooleanField):
+    """A JSON boolean. DRF also takes 1, "yes" and the like."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return bool(data)
+
+
+class QueryBooleanField(serializers.BooleanField):
+    """`true` or `false`, as in JSON."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if data not in ("true", "false"):
+            self.fail("invalid", input=data)
+        return bool(data == "true")
+
+
 class NameField(TextField):
     def __init__(self) -> None:
         super().__init__(

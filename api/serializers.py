@@ -15,8 +15,10 @@ from api.fields import (
     JWKSetField,
     MomentField,
     NameField,
+    QueryBooleanField,
     ResourcesField,
     ScopeField,
+    StrictBooleanField,
     TextField,
     UsableKeysField,
 )
@@ -72,7 +74,7 @@ class ClientQuerySerializer(StrictSerializer):
         help_text="must be the beginning of a client id, or of words in a name, "
         "at most 150 characters",
     )
-    active = serializers.BooleanField(required=False, help_text="must be true or false")
+    active = QueryBooleanField(required=False, help_text="must be true or false")
     scope = TextField(required=False, max_length=150, help_text="must be a scope")
     resource = TextField(
         required=False, max_length=identifiers.MAX_LENGTH, help_text="must identify an API"
@@ -108,7 +110,7 @@ class ClientChangesSerializer(StrictSerializer):
     """What to change of a client. The rest stays as it is."""
 
     client_name = NameField()
-    active = serializers.BooleanField(required=False, help_text="must be true or false")
+    active = StrictBooleanField(required=False, help_text="must be true or false")
     scope = ScopeField()
     resources = ResourcesField()
 

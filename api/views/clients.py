@@ -214,13 +214,9 @@ def _read(serializer_class: type[StrictSerializer], data: Any) -> dict[str, Any]
 
 
 def _query(request: Request) -> dict[str, Any]:
-    """Return the query. An empty parameter counts as absent; a repeated one stays a list."""
+    """Return the query. A repeated parameter stays a list, which no field takes."""
     values = dict(request.query_params.lists())
-    return {
-        name: given[0] if len(given) == 1 else given
-        for name, given in values.items()
-        if given != [""]
-    }
+    return {name: given[0] if len(given) == 1 else given for name, given in values.items()}
 
 
 def _if_match(request: Request) -> Collection[str] | None:
