@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, check_password, get_hashers
 from django.contrib.auth.models import User
-from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
+from django.core import checks
 from django.db import DatabaseError, connection
 from django.db.models import Q
 
@@ -18,15 +18,15 @@ from api.models import Client, SigningKey
 OWASP_ARGON2ID = {1: 47104, 2: 19456, 3: 12288, 4: 9216, 5: 7168}
 
 
-@register(Tags.security)
-def check_secret_key(**_kwargs: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.security)
+def check_secret_key(**_kwargs: Any) -> list[checks.CheckMessage]:
     weak = [
         key
         for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
         if len(key) < 50 or len(set(key)) < 5 or key.startswith("django-insecure-")
     ]
     return weak[:1] and [
-        Error(
+        checks.Error(
             "A SECRET_KEY is short or a default. Whoever guesses it can read the signing keys.",
             hint="Set SECRET_KEY to 50 random characters or more.",
             id="api.E001",
@@ -34,8 +34,8 @@ def check_secret_key(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register(Tags.security)
-def check_argon2_parameters(**_kwargs: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.security)
+def check_argon2_parameters(**_kwargs: Any) -> list[checks.CheckMessage]:
     """Check the first hasher of the list: Django hashes every new password with it."""
     hasher = get_hashers()[0]
     if isinstance(hasher, ChosenSecretHasher):
@@ -43,7 +43,7 @@ def check_argon2_parameters(**_kwargs: Any) -> list[CheckMessage]:
         if passes >= 1 and hasher.memory_cost >= OWASP_ARGON2ID[passes]:
             return []
     return [
-        Error(
+        checks.Error(
             "The hash for chosen secrets is not Argon2id, or it is weaker than OWASP recommends.",
             hint="List api.hashers.ChosenSecretHasher first in PASSWORD_HASHERS, with a "
             "memory_cost of 19456 KiB and a time_cost of 2 or more.",
@@ -52,8 +52,8 @@ def check_argon2_parameters(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register(Tags.database)
-def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.database)
+def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[checks.CheckMessage]:
     """Check only if a database is given and its tables exist."""
     try:
         if not databases or not _has_keys():
@@ -61,7 +61,7 @@ def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
         keys.signing_key()
     except keys.NoSigningKeyError:
         return [
-            Warning(
+            checks.Warning(
                 "No signing key is usable: there is none, or another SECRET_KEY encrypted it.",
                 hint=keys.REMEDY,
                 id="api.W002",
@@ -72,8 +72,8 @@ def check_signing_key(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
     return []
 
 
-@register(Tags.database)
-def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.database)
+def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[checks.CheckMessage]:
     """Refuse to serve the demo client in public, because everybody knows its secret."""
     if settings.IS_LOCAL or not databases:
         return []
@@ -84,7 +84,7 @@ def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
     if found is None or not check_password(CLIENT_SECRET, found.password):
         return []
     return [
-        Error(
+        checks.Error(
             f"Client {CLIENT_ID} has the secret of the demo, which everybody knows.",
             hint="Delete or deactivate it while PUBLIC_URL is local, or rotate its secret.",
             id="api.E006",
@@ -92,8 +92,8 @@ def check_demo_client(databases: Any = None, **_kwargs: Any) -> list[CheckMessag
     ]
 
 
-@register(Tags.database)
-def check_stored_hashes(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.database)
+def check_stored_hashes(databases: Any = None, **_kwargs: Any) -> list[checks.CheckMessage]:
     """Count the hashes that another Django project made, and that no hasher here can read."""
     readable = Q(password="") | Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
     for prefix in readable_prefixes():
@@ -105,7 +105,7 @@ def check_stored_hashes(databases: Any = None, **_kwargs: Any) -> list[CheckMess
     if not count:
         return []
     return [
-        Warning(
+        checks.Warning(
             f"No hasher here can read the stored hashes of {count} clients or staff, so they "
             "cannot log in.",
             hint="Give them new secrets, or add the hasher to PASSWORD_HASHERS. The log names them "

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
+from django.core import checks
 from django.db import DatabaseError, connection
 
 from api import health, keys
@@ -16,8 +16,8 @@ from api.translation import UNAVAILABLE
 UNLESS = "Leave it only if nobody else is on that network, as in deploy/compose.yaml."
 
 
-@register(Tags.database)
-def check_encoding(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.database)
+def check_encoding(databases: Any = None, **_kwargs: Any) -> list[checks.CheckMessage]:
     """Warn of a PostgreSQL that cannot hold every name, and an SQLite whose times look empty."""
     if not databases:
         return []
@@ -32,7 +32,7 @@ def check_encoding(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
         return []
     effect = "Django cannot read its times" if is_sqlite else "it cannot hold every name"
     return [
-        Warning(
+        checks.Warning(
             f"The database's encoding is {encoding}, so {effect}.",
             hint="Create it with the encoding UTF-8.",
             id="api.W003",
@@ -40,12 +40,12 @@ def check_encoding(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register(Tags.security)
-def check_shared_counters(**_kwargs: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.security)
+def check_shared_counters(**_kwargs: Any) -> list[checks.CheckMessage]:
     if settings.WORKERS < 2 or settings.REDIS_URL:
         return []
     return [
-        Warning(
+        checks.Warning(
             f"Each of {settings.WORKERS} workers counts failed logins by itself, so together they "
             f"allow {settings.WORKERS} times the limit.",
             hint="Set REDIS_URL, so that all workers share one count.",
@@ -54,12 +54,12 @@ def check_shared_counters(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register(Tags.security)
-def check_shared_metrics(**_kwargs: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.security)
+def check_shared_metrics(**_kwargs: Any) -> list[checks.CheckMessage]:
     if settings.WORKERS < 2 or settings.METRICS_DIRECTORY:
         return []
     return [
-        Warning(
+        checks.Warning(
             f"Each of {settings.WORKERS} workers shows figures of its own at /metrics.",
             hint="Set PROMETHEUS_MULTIPROC_DIR to a directory that is empty at the start.",
             id="api.W004",
@@ -67,8 +67,8 @@ def check_shared_metrics(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register(Tags.database, deploy=True)
-def check_readiness(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.database, deploy=True)
+def check_readiness(databases: Any = None, **_kwargs: Any) -> list[checks.CheckMessage]:
     """Ask what `/readyz` asks. Another check reports a missing signing key."""
     try:
         if databases:
@@ -78,7 +78,7 @@ def check_readiness(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]
     except (health.NotMigratedError, health.ReadOnlyDatabaseError, *UNAVAILABLE) as error:
         reason = str(error).partition("\n")[0]
         return [
-            Error(
+            checks.Error(
                 f"The service would not be ready: {reason}",
                 hint="Start the database, correct DATABASE_URL, or run manage.py migrate.",
                 id="api.E010",
@@ -87,8 +87,8 @@ def check_readiness(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]
     return []
 
 
-@register(Tags.security, deploy=True)
-def check_database_tls(**_kwargs: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.security, deploy=True)
+def check_database_tls(**_kwargs: Any) -> list[checks.CheckMessage]:
     database = settings.DATABASES["default"]
     options = database.get("OPTIONS", {})
     hosts = options.get("hostaddr") or database.get("HOST") or ""
@@ -99,7 +99,7 @@ def check_database_tls(**_kwargs: Any) -> list[CheckMessage]:
     if is_encrypted or all(is_this_machine(host) for host in hosts.split(",")):
         return []
     return [
-        Warning(
+        checks.Warning(
             "The database is on another machine, and DATABASE_URL does not demand TLS: names, "
             "hashes of secrets and encrypted keys may cross the network in the clear.",
             hint="Add ?sslmode=verify-full&sslrootcert=system to DATABASE_URL, or name the file "
@@ -109,8 +109,8 @@ def check_database_tls(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register(Tags.security, deploy=True)
-def check_redis_tls(**_kwargs: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.security, deploy=True)
+def check_redis_tls(**_kwargs: Any) -> list[checks.CheckMessage]:
     scheme, _, rest = settings.REDIS_URL.partition("://")
     is_encrypted = scheme.startswith("rediss") and "ssl_cert_reqs=none" not in rest
     places = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]
@@ -119,7 +119,7 @@ def check_redis_tls(**_kwargs: Any) -> list[CheckMessage]:
     if is_encrypted or all(is_this_machine(host) for host in hosts):
         return []
     return [
-        Warning(
+        checks.Warning(
             "Redis is on another machine, and REDIS_URL does not demand TLS: its password may "
             "cross the network in the clear.",
             hint="Begin REDIS_URL with rediss:// or rediss+sentinel://, without "
@@ -129,8 +129,8 @@ def check_redis_tls(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register(Tags.security, deploy=True)
-def check_redis(**_kwargs: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.security, deploy=True)
+def check_redis(**_kwargs: Any) -> list[checks.CheckMessage]:
     """Count in many slots of Redis: a node of a cluster refuses most of them, but not all."""
     if not settings.REDIS_URL:
         return []
@@ -143,7 +143,7 @@ def check_redis(**_kwargs: Any) -> list[CheckMessage]:
     except redis.ERRORS as error:
         if redis.is_lasting(error):
             return [
-                Error(
+                checks.Error(
                     f"Redis refuses us ({type(error).__name__}: {error}), so each process counts "
                     "failed logins by itself.",
                     hint="Check user, password, permissions, ssl_ca_certs and the number in "
@@ -152,7 +152,7 @@ def check_redis(**_kwargs: Any) -> list[CheckMessage]:
                 )
             ]
         return [
-            Warning(
+            checks.Warning(
                 f"Redis fails ({type(error).__name__}: {error}). Until it is back, each process "
                 "counts failed logins by itself.",
                 hint="Start Redis, give it memory, or name its master in REDIS_URL.",
