@@ -62,7 +62,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The spans of a time, in groups of `per_group`, of which each begins with a label."""
+    """Spans of equal length, the oldest first. Each group of `per_group` spans has a label."""
 
     slug: str
     title: str
@@ -133,11 +133,11 @@ class Chart:
 
 
 def of_all() -> tuple[Chart, Chart]:
-    return _charts(figures.of_all(*_week()))
+    return draw(figures.of_all(*_week()))
 
 
 def of_client(client: Client) -> tuple[Chart, Chart]:
-    return _charts(figures.of_client(client, *_week()))
+    return draw(figures.of_client(client, *_week()))
 
 
 def _week() -> tuple[datetime, datetime]:
@@ -146,7 +146,8 @@ def _week() -> tuple[datetime, datetime]:
     return today - 6 * DAY, today + DAY
 
 
-def _charts(hours: Iterable[HourOfUsage]) -> tuple[Chart, Chart]:
+def draw(hours: Iterable[HourOfUsage]) -> tuple[Chart, Chart]:
+    """Return the charts of the last 24 hours and the last 7 days."""
     this_hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     day = Chart(
         "day", "Last 24 hours", _spans(this_hour - 23 * HOUR, HOUR, 24), 6, "%H:%M", "in an hour"

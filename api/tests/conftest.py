@@ -32,7 +32,7 @@ def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     test says so: a thread would not see the test's transaction.
     """
     collector.reset()
-    monkeypatch.setattr(Collector, "_start", lambda self: None)
+    monkeypatch.setattr(Collector, "start", lambda self: None)
     request_started.disconnect(reset_queries)
     request_finished.disconnect(close_old_connections)
     keys.forget()

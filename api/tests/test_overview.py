@@ -117,7 +117,7 @@ def test_small_numbers_can_be_seen_beside_large_ones_and_no_bar_leaves_its_panel
         for hours, counts in ((0, (1, 9999)), (1, (5000, 5000)), (2, (1, 1)))
         for outcome, count in zip(("wrong secret", "throttled"), counts, strict=True)
     ]
-    for chart in charts._charts(rows):
+    for chart in charts.draw(rows):
         _, failures = chart.panels
         assert failures.bars
         for bar in failures.bars:

@@ -36,7 +36,7 @@ from api.usage.collector import Collector, collector
 NOW = datetime(2026, 5, 1, 12, 34, 56, 789, UTC)
 MINUTE, HOUR = NOW.replace(second=0, microsecond=0), NOW.replace(minute=0, second=0, microsecond=0)
 ADDRESS = "2001:db8::1"
-START = Collector._start  # which no other test here uses: see conftest.py
+START = Collector.start  # which no other test here uses: see conftest.py
 
 pytestmark = pytest.mark.django_db
 
@@ -277,7 +277,7 @@ def test_strangers_cannot_make_a_batch_grow(
     for pk in range(client.pk + 3, client.pk - 1, -1):
         collector.count_failure(state_of(pk), "", "wrong secret")
         collector.count_login(Login(state_of(pk), ADDRESS, "key:1"))
-    kept = collector._batch
+    kept = collector.pending
     assert (len(kept.named_counts), len(kept.uses), len(kept.counts)) == (2, 3, 5)
     assert caplog.text.count("Too many clients at once") == 1  # a minute
     assert totals() == {"throttled": 7, "wrong secret": 4, "success": 4}
@@ -291,7 +291,7 @@ def test_an_unforeseen_error_does_not_end_the_collection(monkeypatch: pytest.Mon
     def fail() -> bool:
         raise RuntimeError
 
-    monkeypatch.setattr(Collector, "_start", START)
+    monkeypatch.setattr(Collector, "start", START)
     monkeypatch.setattr("threading.excepthook", errors.append)
     monkeypatch.setattr("api.usage.collector.INTERVAL", 0.01)
     monkeypatch.setattr(own, "flush", fail)
@@ -305,9 +305,9 @@ def test_a_forked_process_leaves_to_its_parent_what_the_parent_has_counted() -> 
     collector.count_throttled("somebody")
     child = os.fork()
     if not child:
-        os._exit(bool(collector._batch))
+        os._exit(bool(collector.pending))
     assert os.waitpid(child, 0)[1] == 0
-    assert collector._batch
+    assert collector.pending
 
 
 def test_usage_is_kept_for_a_time_and_then_deleted_a_little_with_each_batch(

@@ -32,7 +32,7 @@ class Collector:
     def reset(self) -> None:
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
-        self._batch = Batch()
+        self.pending = Batch()
         self._thread: threading.Thread | None = None
 
     def count_login(self, login: Login) -> None:
@@ -40,8 +40,8 @@ class Collector:
         now = int(time.time())
         use = Use(login.client.pk, login.credential, login.secret_hash)
         with self._lock:
-            fits = self._batch.count(login.client.pk, now // 3600, ClientUsage.SUCCESS)
-            fits &= self._batch.use(use, now // 60, login.address)
+            fits = self.pending.count(login.client.pk, now // 3600, ClientUsage.SUCCESS)
+            fits &= self.pending.use(use, now // 60, login.address)
         self._end_event(fits=fits)
 
     def count_failure(self, client: ClientState | None, client_id: str, reason: str) -> None:
@@ -56,16 +56,17 @@ class Collector:
 
     def _count(self, client: int | str, outcome: str) -> None:
         with self._lock:
-            fits = self._batch.count(client, int(time.time()) // 3600, outcome)
+            fits = self.pending.count(client, int(time.time()) // 3600, outcome)
         self._end_event(fits=fits)
 
     def _end_event(self, *, fits: bool) -> None:
         if not fits:
             logger.warning("Too many clients at once: the usage of some is not recorded.")
         if self._thread is None:
-            self._start()
+            self.start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the thread that writes, if there is none."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._flush_regularly, name="usage")
@@ -88,7 +89,7 @@ class Collector:
     def flush(self) -> bool:
         """Write what was collected, and tell whether it worked. If not, keep it."""
         with self._lock:
-            batch, self._batch = self._batch, Batch()
+            batch, self.pending = self.pending, Batch()
         if not batch:
             return True
         try:
@@ -96,8 +97,8 @@ class Collector:
         except Error as error:
             logger.warning("Usage is not recorded yet: %s", str(error).partition("\n")[0])
             with self._lock:
-                self._batch, newer = batch, self._batch
-                self._batch.add(newer)
+                self.pending, newer = batch, self.pending
+                self.pending.add(newer)
             return False
         return True
 
