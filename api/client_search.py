@@ -57,7 +57,7 @@ def find_clients(
         )
         clients = _narrow(clients, first.union(second, all=True), used_before | never_used)
     if expiring_before is not None:
-        rows = _expiring(gt=timezone.now(), lt=expiring_before)
+        rows = expiring(gt=timezone.now(), lt=expiring_before)
         secrets, keys = (found.order_by().values_list("client_id") for found in rows)
         own_secret, own_keys = (
             Exists(found.filter(client=OuterRef("pk"))) for found in (secrets, keys)
@@ -90,7 +90,7 @@ def _narrow(
     return clients.filter(condition if len(found) > MAX_FOUND else Q(pk__in=found))
 
 
-def _expiring(**span: datetime) -> tuple[QuerySet[Any], QuerySet[Any]]:
+def expiring(**span: datetime) -> tuple[QuerySet[Any], QuerySet[Any]]:
     """Select the secrets and the keys that expire in a span, such as `gt=…`, by their time."""
     secrets = {f"secret_expires_at__{bound}": moment for bound, moment in span.items()}
     keys = {f"expires_at__{bound}": moment for bound, moment in span.items()}
@@ -102,12 +102,12 @@ def _expiring(**span: datetime) -> tuple[QuerySet[Any], QuerySet[Any]]:
 
 def next_to_expire(queryset: QuerySet[Client], before: datetime) -> QuerySet[Client]:
     """Select the clients whose secret or one of whose keys expires next, and before a time."""
-    return _select(queryset, _expiring(gt=timezone.now(), lt=before))
+    return _select(queryset, expiring(gt=timezone.now(), lt=before))
 
 
 def last_expired(queryset: QuerySet[Client]) -> QuerySet[Client]:
     """Select the clients whose secret or one of whose keys has expired last."""
-    return _select(queryset, (rows.reverse() for rows in _expiring(lte=timezone.now())))
+    return _select(queryset, (rows.reverse() for rows in expiring(lte=timezone.now())))
 
 
 def _select(queryset: QuerySet[Client], found: Iterable[QuerySet[Any]]) -> QuerySet[Client]:

@@ -13,9 +13,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
+from api import client_search
 from api.admin import charts
 from api.admin.records import format_time
-from api.models import Client, ClientKey, ClientProfile, RetiredSecret, SigningKey
+from api.models import Client, RetiredSecret, SigningKey
 from api.throttling.counters import counters
 from api.usage import figures
 
@@ -125,28 +126,18 @@ def _when(moment: datetime | None) -> str:
 
 
 def _old_secrets(now: datetime) -> Any:
-    """Select the retired secrets in use, those that end first at the top."""
+    """Select the previous secrets in use, the first to end first."""
     in_grace = RetiredSecret.objects.filter(expires_at__gt=now, replaced_by=F("client__password"))
     used = in_grace.filter(last_used_at__isnull=False, **ACTIVE)
     return used.select_related("client").order_by("expires_at")[:AT_MOST]
 
 
 def _expiring(now: datetime, before: datetime) -> list[tuple[datetime, str, User]]:
-    """Return when what expires, and whose it is: the first in the order of time."""
-    secrets = ClientProfile.objects.filter(
-        secret_expires_at__gt=now, secret_expires_at__lt=before, **ACTIVE
-    ).order_by("secret_expires_at")
-    keys = ClientKey.objects.filter(expires_at__gt=now, expires_at__lt=before, **ACTIVE)
-    found = [
-        *(
-            (profile.secret_expires_at, "secret", profile.client)
-            for profile in secrets.select_related("client")[:AT_MOST]
-            if profile.secret_expires_at
-        ),
-        *(
-            (key.expires_at, f"key {key}", key.client)
-            for key in keys.order_by("expires_at").select_related("client")[:AT_MOST]
-            if key.expires_at
-        ),
-    ]
+    """Return the secrets and keys that expire next: the time, what it is, and its client."""
+    secrets, keys = (
+        rows.filter(**ACTIVE).select_related("client")[:AT_MOST]
+        for rows in client_search.expiring(gt=now, lt=before)
+    )
+    found = [(profile.secret_expires_at, "secret", profile.client) for profile in secrets]
+    found += [(key.expires_at, f"key {key}", key.client) for key in keys]
     return sorted(found, key=lambda one: one[0])[:AT_MOST]
