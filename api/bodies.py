@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
-from api import jose, tokens
+from api import client_records, expiry, jose, tokens
 from api.client_authentication import DEFAULT_METHOD, METHODS
 from api.models import Client, SigningKey
 
@@ -25,7 +25,7 @@ def client_information(
     client: Client, secret: str, scope: str, expires_at: datetime | None = None
 ) -> dict[str, Any]:
     """Return the body of a successful registration (RFC 7591 §3.2.1)."""
-    end = int(expires_at.timestamp()) if expires_at else 0
+    end = expiry.to_seconds(expires_at)
     shown = {"client_secret": secret, "client_secret_expires_at": end} if secret else {}
     return {
         "client_id": client.username,
@@ -39,11 +39,11 @@ def client_information(
     }
 
 
-def key_information(key: SigningKey) -> dict[str, str]:
+def key_information(key: SigningKey) -> dict[str, str | None]:
     return {
         "kid": key.kid,
         "alg": key.algorithm,
-        "signs_from": f"{key.signs_from:%Y-%m-%dT%H:%M:%SZ}",
+        "signs_from": client_records.utc_text(key.signs_from),
     }
 
 

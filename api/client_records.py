@@ -8,7 +8,7 @@ from django.db import DataError
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from api import client_keys, clients, identities
+from api import client_keys, clients, expiry, identities
 from api.credentials import CURRENT, PREVIOUS
 from api.models import Client, ClientKey, ClientProfile, Resource, WorkloadIdentity
 from api.scopes import is_scope
@@ -38,8 +38,7 @@ def describe(client: Client) -> dict[str, Any]:
     profile = profile_of(client)
     grants = client.resource_grants.all()
     default = next((grant.resource.identifier for grant in grants if grant.is_default), None)
-    expires_at = profile.secret_expires_at
-    expires = int(expires_at.timestamp()) if expires_at else 0  # as in RFC 7591 §3.2.1
+    expires = expiry.to_seconds(profile.secret_expires_at)
     return {
         "client_id": client.username,
         "client_name": client.first_name,
@@ -50,7 +49,7 @@ def describe(client: Client) -> dict[str, Any]:
         "token_endpoint_auth_method": profile.auth_method,
         "client_id_issued_at": int(client.date_joined.timestamp()),
         "client_secret_expires_at": expires if client.has_usable_password() else None,
-        "last_used_at": _text(client.last_login),
+        "last_used_at": utc_text(client.last_login),
     }
 
 
@@ -99,10 +98,10 @@ def secret_used_at(client: Client, *, has_others: bool) -> datetime | None:
 
 
 def usage(client: Client, since: datetime) -> list[dict[str, Any]]:
-    """Return how often what happened in each hour since then, the oldest first."""
+    """Return the count of each outcome by the hour, the oldest hour first."""
     hours: dict[str, dict[str, int]] = {}
     for one in figures.of_client(client, since, timezone.now()):
-        hours.setdefault(str(_text(one.hour)), {})[one.outcome] = one.count
+        hours.setdefault(str(utc_text(one.hour)), {})[one.outcome] = one.count
     return [{"hour": hour, "outcomes": outcomes} for hour, outcomes in hours.items()]
 
 
@@ -112,9 +111,9 @@ def _secrets(client: Client, *, has_others: bool) -> Iterator[dict[str, Any]]:
         yield {
             "id": CURRENT,
             "name": "",
-            "created_at": _text(profile.secret_made_at or client.date_joined),
-            "expires_at": _text(profile.secret_expires_at),
-            "last_used_at": _text(secret_used_at(client, has_others=has_others)),
+            "created_at": utc_text(profile.secret_made_at or client.date_joined),
+            "expires_at": utc_text(profile.secret_expires_at),
+            "last_used_at": utc_text(secret_used_at(client, has_others=has_others)),
             "last_used_from": None,
         }
     if previous := clients.secret_in_grace(client):
@@ -125,12 +124,13 @@ def _credential(credential_id: str, row: Any, *, name: str) -> dict[str, Any]:
     return {
         "id": credential_id,
         "name": name,
-        "created_at": _text(getattr(row, "created_at", None)),
-        "expires_at": _text(getattr(row, "expires_at", None)),
-        "last_used_at": _text(row.last_used_at),
+        "created_at": utc_text(getattr(row, "created_at", None)),
+        "expires_at": utc_text(getattr(row, "expires_at", None)),
+        "last_used_at": utc_text(row.last_used_at),
         "last_used_from": getattr(row, "last_used_from", "") or None,
     }
 
 
-def _text(moment: datetime | None) -> str | None:
+def utc_text(moment: datetime | None) -> str | None:
+    """Format a time as RFC 3339 does, in UTC and to the second."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if moment else None

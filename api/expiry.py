@@ -29,6 +29,11 @@ def choose(given: datetime | None = None) -> datetime | None:
     return end
 
 
+def to_seconds(expires_at: datetime | None) -> int:
+    """Return the seconds since 1970; 0 is never (RFC 7591 §3.2.1)."""
+    return int(expires_at.timestamp()) if expires_at else 0
+
+
 def of(client: User) -> datetime | None:
     """Return when the current secret of a client expires; `None` is never."""
     rows = ClientProfile.objects.filter(client_id=client.pk)

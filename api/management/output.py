@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, OutputWrapper
 
-from api import expiry
+from api import client_records, expiry
 from api.models import Client
 
 
@@ -49,5 +49,5 @@ def print_lines(stdout: OutputWrapper, lines: Iterable[str]) -> int:
 
 def describe_expiry(client: Client) -> dict[str, str]:
     """Return when the client's secret expires, or nothing if it never does."""
-    expires_at = expiry.of(client)
-    return {"secret_expires_at": f"{expires_at:%Y-%m-%dT%H:%M:%SZ}"} if expires_at else {}
+    expires_at = client_records.utc_text(expiry.of(client))
+    return {"secret_expires_at": expires_at} if expires_at else {}

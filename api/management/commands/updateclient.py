@@ -50,7 +50,7 @@ class Command(BaseCommand):
                 update(client, _changes(client, options), actor=actor())
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
-        print_json(self.stdout, client_records.describe(find_client(client.username)))
+        print_json(self.stdout, client_records.describe(client))
 
 
 def _changes(client: Client, options: Mapping[str, Any]) -> Changes:
