@@ -124,10 +124,10 @@ def check(
         raise BadCredentialsError("no fast hash")
     is_slow = not (only_fast or is_generated(secret))
     client = look_up_for_login(client_id, secret_hash="" if is_slow else presented)
-    matched = _match(secret, client.secret_hashes, is_slow=is_slow)
+    matched = _match(secret, presented, client.secret_hashes, is_slow=is_slow)
     # Always tried, whatever matched: the time of a refusal must not show who is known.
     near = trimmed != secret and _match(
-        trimmed, client.secret_hashes, is_slow=not is_generated(trimmed)
+        *(trimmed, _fast_hash(trimmed), client.secret_hashes), is_slow=not is_generated(trimmed)
     )
     if not client.pk:
         raise BadCredentialsError("unknown client", client)
@@ -157,14 +157,13 @@ def _fast_hash(secret: str) -> str:
     return GeneratedSecretHasher().encode(secret, "") if may_be_random(secret) else ""
 
 
-def _match(secret: str, stored: tuple[str, ...], *, is_slow: bool) -> str | None:
+def _match(secret: str, fast_hash: str, stored: tuple[str, ...], *, is_slow: bool) -> str | None:
     """Return the stored hash that matches a secret, or `None`.
 
     With `is_slow` it always computes a slow hash, even if the fast one matches.
     """
-    presented = _fast_hash(secret)
     matched = next(
-        (one for one in stored if presented and constant_time_compare(one, presented)), None
+        (one for one in stored if fast_hash and constant_time_compare(one, fast_hash)), None
     )
     if not is_slow:
         return matched

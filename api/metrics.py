@@ -6,7 +6,7 @@ client.
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from django.conf import settings
@@ -63,12 +63,22 @@ def count_authentication(method: str, outcome: str) -> None:
 
     `outcome` is `success`, `failure`, `throttled`, `queue_full` or `issuer_unavailable`.
     """
-    _authentications.labels(method, outcome).inc()
+    _authentication(method, outcome).inc()
+
+
+@cache
+def _authentication(method: str, outcome: str) -> Counter:
+    return _authentications.labels(method, outcome)
 
 
 def count_token_check(outcome: str) -> None:
     """Count a verification of an access token: `good` or `refused`."""
-    _token_checks.labels(outcome).inc()
+    _token_check(outcome).inc()
+
+
+@cache
+def _token_check(outcome: str) -> Counter:
+    return _token_checks.labels(outcome)
 
 
 def show_queue(length: int) -> None:

@@ -247,7 +247,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "authdemo.middleware.explain_redirects",
     "authdemo.middleware.count_requests",
-    "authdemo.middleware.content_security_policy",
+    "authdemo.middleware.add_headers",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -258,7 +258,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "authdemo.middleware.AuthenticationMiddleware",
     "authdemo.middleware.MessageMiddleware",
-    "authdemo.middleware.no_store",
 ]
 TEMPLATES = [
     {

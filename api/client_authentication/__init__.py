@@ -68,11 +68,11 @@ def verify(proof: Proof, request: HttpRequest, *, method: str, event: str = "log
     `IssuerUnavailableError`.
     """
     address = client_address(request)
-    client_id = proof.client_ids[0]
+    client_id, is_slow = proof.client_ids[0], proof.is_slow
     try:
-        login = _recognise(proof, address, method) if proof.is_slow else None
+        login = _recognise(proof, address, method) if is_slow else None
         if login is None:
-            with guard(address, proof.client_ids, is_slow=proof.is_slow):
+            with guard(address, proof.client_ids, is_slow=is_slow):
                 login = _check(proof, address, method)
     except BadCredentialsError as error:
         metrics.count_authentication(method, "failure")

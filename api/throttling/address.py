@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import re
+from functools import lru_cache
 
 from django.conf import settings
 from django.core.exceptions import BadRequest
@@ -87,6 +88,14 @@ def _forwarded(header: str, peer: str) -> str:
 
 
 def _canonical(text: str) -> str:
-    """Normalise an address: no zone, and IPv4 where a socket for both shows it as `::ffff:…`."""
-    address = ipaddress.ip_address(text.partition("%")[0])
+    """Normalise an address: no zone, and IPv4 where a socket for both shows it as `::ffff:…`.
+
+    Raises `ValueError`.
+    """
+    return _without_zone(text.partition("%")[0])
+
+
+@lru_cache(maxsize=1024)
+def _without_zone(text: str) -> str:
+    address = ipaddress.ip_address(text)
     return str(getattr(address, "ipv4_mapped", None) or address)
