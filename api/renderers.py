@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
-from api import browser, keys, tokens
+from api import browser, claims, keys, tokens
 from api.endpoints import endpoints, handler, split_docstring
 from api.scopes import REGISTER
 from api.translation import UNAVAILABLE
@@ -92,7 +92,7 @@ class Page(BrowsableAPIRenderer):
             "raw_form": self._raw_form() if has_form else None,
             "session": session,
             "seconds_left": session["exp"] - time.time() if session else 0,
-            "lifetime": format_duration(tokens.LIFETIME),
+            "lifetime": format_duration(claims.LIFETIME),
         }
 
     def origin(self) -> str:

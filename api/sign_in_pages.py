@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 from django.conf import settings
 
-from api import tokens
+from api import claims, tokens
 from api.renderers import Page
 
 KEEPS_CLIENT_ID = {"invalid_client", "invalid_scope", "invalid_target", "slow_down"}
@@ -77,7 +77,7 @@ class SignOutPage(Page):
 def _explain(token: str) -> list[dict[str, Any]]:
     """Return the header and the claims of a token, each name with its value and meaning."""
     decoded = jwt.decode_complete(token, options={"verify_signature": False})
-    meanings = HEADER_MEANINGS | {name: claim.meaning for name, claim in tokens.CLAIMS.items()}
+    meanings = HEADER_MEANINGS | {name: claim.meaning for name, claim in claims.CLAIMS.items()}
     order = list(meanings)
     parts = []
     for title, part in (("Header", decoded["header"]), ("Claims", decoded["payload"])):
@@ -88,5 +88,5 @@ def _explain(token: str) -> list[dict[str, Any]]:
 
 
 def _row(name: str, value: Any, meaning: str) -> dict[str, Any]:
-    moment = datetime.fromtimestamp(value, UTC) if name in tokens.REQUIRED_TIMES else None
+    moment = datetime.fromtimestamp(value, UTC) if name in claims.REQUIRED_TIMES else None
     return {"name": name, "value": value, "time": moment, "meaning": meaning}

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from api import tokens
+from api import claims
 from api.client_authentication import METHODS
 from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
 from api.openapi.examples import examples
@@ -195,10 +195,10 @@ def like(example: Any) -> dict[str, Any]:
 def with_claims(example: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of an object with claims: what they mean, and which a token may lack."""
     schema = like(example)
-    for name in schema["properties"].keys() & tokens.CLAIMS.keys():
-        unit = " In seconds since 1970." if name in tokens.REQUIRED_TIMES else ""
-        schema["properties"][name] |= {"description": f"{tokens.CLAIMS[name].meaning}{unit}"}
-        if name not in tokens.REQUIRED:
+    for name in schema["properties"].keys() & claims.CLAIMS.keys():
+        unit = " In seconds since 1970." if name in claims.REQUIRED_TIMES else ""
+        schema["properties"][name] |= {"description": f"{claims.CLAIMS[name].meaning}{unit}"}
+        if name not in claims.REQUIRED:
             schema["required"].remove(name)
     return schema
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from api import bodies, tokens
+from api.claims import CLAIMS, FINGERPRINT_CLAIM, LIFETIME, Grant
 from api.credentials import CURRENT, Login
 from api.models import Client, SigningKey
 from api.standing import ClientState
@@ -20,18 +21,18 @@ RESOURCE, TIME = "https://orders.example.com", "2026-11-26T12:00:00Z"
 
 
 def claims() -> dict[str, Any]:
-    """Return the claims that a token shows, each made by its line of `tokens.CLAIMS`."""
+    """Return the claims that a token shows, each made by its line of `CLAIMS`."""
     client = ClientState(
         "reporting", pk=1, is_active=True, secret_hashes=("",), generation=0, groups=SCOPES
     )
-    grant = tokens.Grant(Login(client, "", CURRENT), SCOPES, ISSUED_AT)
-    made = {name: claim.value(grant) for name, claim in tokens.CLAIMS.items()}
-    del made[tokens.FINGERPRINT_CLAIM]
+    grant = Grant(Login(client, "", CURRENT), SCOPES, ISSUED_AT)
+    made = {name: claim.value(grant) for name, claim in CLAIMS.items()}
+    del made[FINGERPRINT_CLAIM]
     return made | {"jti": "29d40acbebf34132b9cbd2325cae4f20"}
 
 
 def examples() -> dict[str, dict[str, Any]]:
-    token = tokens.IssuedToken(ACCESS_TOKEN, tokens.LIFETIME, " ".join(SCOPES))
+    token = tokens.IssuedToken(ACCESS_TOKEN, LIFETIME, " ".join(SCOPES))
     client = Client(
         username="e4d1bc0c-707f-44e8-8b7e-3daa864c32f5",
         first_name="Billing",

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from redis import Redis
 from rest_framework.test import APIClient
 
-from api import keys, tokens
+from api import keys, token_backend, tokens
 from api.credentials import check, create_client
 from api.models import Client
 from api.tests.support.chromium import chromium, watched_page
@@ -36,7 +36,7 @@ def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     request_started.disconnect(reset_queries)
     request_finished.disconnect(close_old_connections)
     keys.forget()
-    tokens.forget()
+    token_backend.forget()
     counters.counters.cache_clear()
     slow_hashes.slow_hashes.cache_clear()
     if settings.REDIS_URL:

@@ -1,4 +1,4 @@
-"""A claim is one line of `tokens.CLAIMS`: everything that shows claims follows it."""
+"""A claim is one line of `claims.CLAIMS`: everything that shows claims follows it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from django.test import Client as Browser
 from jsonschema import Draft202012Validator
 from rest_framework.test import APIClient
 
-from api import tokens
+from api import claims
 from api.openapi.operations import document
 from api.tests.support.responses import bearer
 
@@ -21,7 +21,7 @@ def add_claim(monkeypatch: pytest.MonkeyPatch) -> AddClaim:
     """Return a function that adds the claim `plan`."""
 
     def add(value: str | int) -> None:
-        monkeypatch.setitem(tokens.CLAIMS, "plan", tokens.Claim(lambda _: value, MEANING))
+        monkeypatch.setitem(claims.CLAIMS, "plan", claims.Claim(lambda _: value, MEANING))
 
     return add
 

@@ -21,6 +21,7 @@ from rest_framework.test import APIClient
 
 from api import client_keys, clients, credentials, jose, public_keys, tokens
 from api.assertions import LEEWAY, MAX_LENGTH, TRIES
+from api.claims import LIFETIME
 from api.client_authentication import METHODS
 from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
 from api.credentials import NO_SECRET, create_client
@@ -101,7 +102,7 @@ def test_client_logs_in_with_its_key_and_one_query_before_the_assertion_is_recor
     assert body == {
         "access_token": body["access_token"],
         "token_type": "Bearer",
-        "expires_in": tokens.LIFETIME,
+        "expires_in": LIFETIME,
         "scope": "read",
     }
     assert [query["sql"].split()[0] for query in context] == ["SELECT", "INSERT"]

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from api import clients, credentials, tokens
+from api.claims import LIFETIME
 from api.clients import SecretChangedError, rotate_secret
 from api.credentials import BadCredentialsError, Login, create_client
 from api.hashers import GeneratedSecretHasher, generate_secret
@@ -458,7 +459,7 @@ def test_token_from_before_a_rotation_with_grace_lives_out_its_time(
     with time_machine.travel(timezone.now().replace(microsecond=0), tick=False) as clock:
         token = log_in(http, "generated", secret)
         rotate_secret(Client.objects.get(), grace=timedelta(hours=1))
-        clock.shift(tokens.LIFETIME - 1)
+        clock.shift(LIFETIME - 1)
         assert is_good(http, token)
         clock.shift(1)
         assert not is_good(http, token)

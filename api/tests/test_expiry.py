@@ -19,6 +19,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from api import client_keys, client_search, clients, credentials, expiry, public_keys, tokens
+from api.claims import LIFETIME
 from api.clients import register_client, remove_secret, rotate_secret
 from api.credentials import NO_SECRET, create_client
 from api.models import Client, ClientKey, ClientProfile, RetiredSecret
@@ -161,7 +162,7 @@ def test_policy_leaves_the_secrets_that_there_are(
 def test_secret_and_its_tokens_end_at_its_time(http: APIClient, clock: Any, kind: str) -> None:
     chosen = {"secret": "chosen"} if kind == "chosen" else {}
     _, secret = expiring(secret_expires_at=NOW + HOUR, **chosen)
-    assert log_in(http, secret).json()["expires_in"] == tokens.LIFETIME
+    assert log_in(http, secret).json()["expires_in"] == LIFETIME
     clock.move_to(TODAY + HOUR - 10 * SECOND)
     answer = log_in(http, secret)
     assert answer.json()["expires_in"] == 10
@@ -219,7 +220,7 @@ def test_rotated_secret_ends_with_its_grace_or_at_its_own_time(
     clock.shift(10 * SECOND)
     assert not is_good(http, answer.json()["access_token"])
     assert log_in(http, old).status_code == 401
-    assert log_in(http, new).json()["expires_in"] == tokens.LIFETIME
+    assert log_in(http, new).json()["expires_in"] == LIFETIME
 
 
 def test_expired_secret_has_no_grace(http: APIClient, clock: Any) -> None:

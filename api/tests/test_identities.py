@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from api import jose, tokens
+from api import jose
+from api.claims import FINGERPRINT_CLAIM
 from api.client_authentication.assertion import ASSERTION_TYPE, SPIFFE_TYPE
 from api.credentials import create_client
 from api.models import Client, TrustedIssuer, WorkloadIdentity
@@ -412,7 +413,7 @@ def test_the_token_names_no_issuer_or_subject(
     """Services that read our tokens learn the client, not where it runs."""
     text = log_in(issuer.token(team="7")).json()["access_token"]
     claims = jwt.decode(text, options={"verify_signature": False})
-    assert claims[tokens.FINGERPRINT_CLAIM].startswith(f"identity:{identity.pk}.")
+    assert claims[FINGERPRINT_CLAIM].startswith(f"identity:{identity.pk}.")
     assert not {issuer.url, SUBJECT} & set(map(str, claims.values()))
     assert TrustedIssuer.objects.count() == 1
 

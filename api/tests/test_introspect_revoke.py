@@ -13,6 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import tokens
+from api.claims import LIFETIME
 from api.credentials import create_client
 from api.models import Client, RevokedToken
 from api.tests.support.responses import assert_error, assert_refused_token, basic, bearer
@@ -89,7 +90,7 @@ def test_expired_token_is_inactive(
     http: APIClient, credentials: dict[str, str], get_token: Callable[[], str]
 ) -> None:
     token = get_token()
-    with time_machine.travel(timezone.now() + timedelta(seconds=tokens.LIFETIME)):
+    with time_machine.travel(timezone.now() + timedelta(seconds=LIFETIME)):
         assert introspect(http, credentials, token) == INACTIVE
 
 
@@ -197,7 +198,7 @@ def test_expired_token_leaves_no_row_behind(
     http: APIClient, credentials: dict[str, str], get_token: Callable[[], str]
 ) -> None:
     token = get_token()
-    with time_machine.travel(timezone.now() + timedelta(seconds=tokens.LIFETIME)):
+    with time_machine.travel(timezone.now() + timedelta(seconds=LIFETIME)):
         revoke(http, credentials, token)
     assert not RevokedToken.objects.exists()
 

@@ -26,7 +26,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 from time_machine import Traveller
 
-from api import keys, tokens
+from api import claims, keys, token_backend
 from api.checks.credentials import check_signing_key
 from api.models import SigningKey
 from api.tests.support.responses import assert_error, bearer
@@ -37,7 +37,7 @@ ASYMMETRIC = [
     "EdDSA",
 ]
 ALGORITHMS = ["HS256", "HS384", "HS512", *ASYMMETRIC]
-LIFETIME = timedelta(seconds=tokens.LIFETIME)
+LIFETIME = timedelta(seconds=claims.LIFETIME)
 GetToken = Callable[[], str]
 
 
@@ -288,7 +288,7 @@ def test_new_secret_key_with_the_old_as_fallback_changes_nothing(
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "a new secret key that is as good as the one that was before"
     keys.forget()
-    tokens.forget()
+    token_backend.forget()
     after = get_token()
     assert (status(http, before), status(http, after)) == (200, 200)
     assert kid_of(after) == kid
@@ -307,7 +307,7 @@ def test_two_machines_in_the_middle_of_a_change_accept_each_others_tokens(
     for _ in range(2):
         for settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS in ((old, [new]), (new, [old])):
             keys.forget()
-            tokens.forget()
+            token_backend.forget()
             made.append(get_token())
             assert [status(http, token) for token in made] == [200] * len(made)
 

@@ -15,10 +15,11 @@ from django.contrib.auth.models import Group, User
 from rest_framework.test import APIClient
 
 from api import credentials
+from api.claims import LIFETIME
 from api.credentials import create_client
 from api.models import Client
 from api.tests.support.responses import INVALID_SCOPE, assert_error, basic, bearer, is_good
-from api.tokens import LIFETIME, MAX_LENGTH
+from api.token_backend import MAX_LENGTH
 
 FORM = "application/x-www-form-urlencoded"
 GRANT = {"grant_type": "client_credentials"}

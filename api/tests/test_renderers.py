@@ -13,7 +13,7 @@ from django.test import Client as Browser
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from api import keys, tokens
+from api import claims, keys, tokens
 from api.clients import rotate_secret
 from api.credentials import create_client
 from api.endpoints import endpoints
@@ -178,7 +178,7 @@ def test_signing_in_sets_a_cookie_that_no_script_reads_and_that_outlives_the_tok
     cookie = response.cookies["access_token"]
     assert cookie["httponly"]
     assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Strict", "/", "")
-    assert cookie["max-age"] == tokens.LIFETIME + 24 * 60 * 60
+    assert cookie["max-age"] == claims.LIFETIME + 24 * 60 * 60
     assert cookie.value in response.content.decode()
     assert browser.get("/private").status_code == 200
 
@@ -312,7 +312,7 @@ def test_expired_cookie_is_called_expired_each_time_and_offered_a_new_sign_in(
     browser: Browser, credentials: dict[str, str]
 ) -> None:
     sign_in(browser, credentials)
-    with time_machine.travel(timedelta(seconds=tokens.LIFETIME), tick=False):
+    with time_machine.travel(timedelta(seconds=claims.LIFETIME), tick=False):
         for path in ("/private", "/public", "/private"):
             response = browser.get(path)
             assert "Sign out" not in response.content.decode()
@@ -327,7 +327,7 @@ def test_expired_cookie_keeps_nobody_from_what_is_open_to_anyone(
     browser: Browser, credentials: dict[str, str], settings: Any
 ) -> None:
     sign_in(browser, credentials)
-    with time_machine.travel(timedelta(seconds=tokens.LIFETIME), tick=False):
+    with time_machine.travel(timedelta(seconds=claims.LIFETIME), tick=False):
         json_only = {"Accept": "application/json"}  # as `/docs` sends it
         registered = browser.post(
             "/register", {}, content_type="application/json", headers=json_only
@@ -399,7 +399,7 @@ def test_token_that_expires_while_it_is_shown_breaks_no_page(
 
         def verify_just_in_time(text: str) -> tokens.AccessToken:
             token = verify(text)
-            clock.shift(tokens.LIFETIME)
+            clock.shift(claims.LIFETIME)
             return token
 
         monkeypatch.setattr(tokens, "verify", verify_just_in_time)
@@ -660,6 +660,6 @@ def test_token_page_explains_everything_in_the_token(
 def test_pages_name_the_lifetime_that_is_configured(
     browser: Browser, monkeypatch: pytest.MonkeyPatch, seconds: int, words: str
 ) -> None:
-    monkeypatch.setattr(tokens, "LIFETIME", seconds)
+    monkeypatch.setattr(claims, "LIFETIME", seconds)
     assert f"for {words}." in browser.get("/").content.decode()
     assert f"for {words}." in browser.get("/login").content.decode()

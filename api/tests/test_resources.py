@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api import identifiers, resources, tokens
+from api import identifiers, resources
+from api.claims import LIFETIME
 from api.credentials import create_client
 from api.models import Client, Resource, ResourceGrant
 from api.tests.support.responses import (
@@ -96,7 +97,7 @@ def test_token_for_an_api_differs_in_audience_and_scope_alone(log_in: Login) -> 
     assert of_api.json() == {
         "access_token": of_api.json()["access_token"],
         "token_type": "Bearer",
-        "expires_in": tokens.LIFETIME,
+        "expires_in": LIFETIME,
         "scope": "read",
     }
 

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
 
+from api.claims import LIFETIME
 from api.tests.support.chromium import call_private_from_docs, inspect, watched_page
 from api.tests.support.server import EXPIRED_TOKEN, Server
-from api.tokens import LIFETIME
 
 pytestmark = pytest.mark.browser
 EVIL = "http://evil.example/"

@@ -17,7 +17,7 @@ from api.tests.support.load import call, log_in
 from api.tests.support.nginx import Nginx, documented_config
 from api.tests.support.responses import bearer
 from api.tests.support.server import PROJECT, Server
-from api.tokens import MAX_LENGTH
+from api.token_backend import MAX_LENGTH
 
 
 @contextmanager

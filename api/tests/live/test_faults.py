@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from api.claims import LIFETIME
 from api.tests.support.faults import (
     KINDS,
     NEED_DATABASE,
@@ -27,7 +28,6 @@ from api.tests.support.load import Load, assert_one_rotation_wins, call, log_in,
 from api.tests.support.needs import need
 from api.tests.support.server import GRANIAN, Server
 from api.tests.support.services import children, eventually
-from api.tokens import LIFETIME
 
 pytestmark = pytest.mark.fault
 THREADS = 2  # for each of them

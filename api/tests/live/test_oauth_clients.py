@@ -14,9 +14,9 @@ from oauthlib.oauth2 import BackendApplicationClient, InvalidClientError
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
+from api.claims import LIFETIME
 from api.tests.support.curl import curl
 from api.tests.support.server import Service
-from api.tokens import LIFETIME
 
 Present = Callable[[str, str], dict[str, Any]]
 WRONG = "wrong: 100%+"

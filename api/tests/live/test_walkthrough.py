@@ -8,10 +8,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from api.claims import LIFETIME
 from api.tests.support.curl import curl
 from api.tests.support.responses import EXPIRED_TOKEN
 from api.tests.support.server import Server
-from api.tokens import LIFETIME
 
 GRANT = "grant_type=client_credentials"
 # The demo again, in a process whose clock is a token's lifetime ahead.

@@ -19,7 +19,7 @@ from datetime import timedelta
 import time_machine
 from django.utils import timezone
 from rest_framework.test import APIClient
-from api.tokens import LIFETIME
+from api.claims import LIFETIME
 
 with time_machine.travel(timezone.now() - timedelta(seconds=LIFETIME)):
     foo = {"client_id": "foo", "client_secret": "bar"}
