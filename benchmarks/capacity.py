@@ -90,9 +90,9 @@ def visit(system: Population, seconds: int) -> dict[str, Cost]:
     with system.serving(processors()[0]) as server:
         traffic = Traffic(system, server, system.in_use(LOGINS))
         written = system.database.number(SUCCESSES)
-        calls = traffic.requests(PRIVATE, TOKENS)
+        calls = traffic.calls(TOKENS)
         warm_up = sum(log_in(traffic, method, WARM_UP) for method in METHODS)
-        await_usage(traffic, written + TOKENS + warm_up)
+        await_usage(traffic, written + len(calls) + warm_up)
         costs = {PRIVATE: cost(traffic, lambda: load(server, calls, seconds=seconds).answered)}
         for method in METHODS:
             costs[method] = cost(traffic, partial(log_in_and_write, traffic, method))
