@@ -1,4 +1,4 @@
-"""Sign assertions (RFC 7523) for many clients at once. All clients of a benchmark share a key."""
+"""Sign assertions (RFC 7523) for many clients at once."""
 
 import json
 import secrets
@@ -32,10 +32,17 @@ class Signer:
         members = json.dumps(self.jwk, sort_keys=True, separators=(",", ":"))
         self.kid = encode(sha256(members.encode()).digest())  # RFC 7638
 
-    def assertion(self, client_id: str, audience: str) -> str:
+    def assertion(self, subject: str, audience: str, *, issuer: str = "") -> str:
+        """Return an assertion of a client, or of a workload if another issues it."""
         now = int(time.time())
-        claims = {"iss": client_id, "sub": client_id, "aud": audience, "jti": secrets.token_hex(16)}
-        claims |= {"iat": now, "exp": now + LIFETIME}
+        claims = {
+            "iss": issuer or subject,
+            "sub": subject,
+            "aud": audience,
+            "jti": secrets.token_hex(16),
+            "iat": now,
+            "exp": now + LIFETIME,
+        }
         header = {"alg": "ES256", "kid": self.kid}
         signed = ".".join(encode(json.dumps(part).encode()) for part in (header, claims))
         signature = self._private_key.sign(signed.encode(), ec.ECDSA(hashes.SHA256()))
@@ -45,14 +52,11 @@ class Signer:
     def logins(self, path: str, names: Sequence[str], audience: str, count: int) -> list[Request]:
         """Return so many logins of these clients in turn, each of which is good once."""
         return [
-            Request(
-                "POST",
-                path,
-                FORM,
-                (
-                    f"grant_type=client_credentials&client_assertion_type={ASSERTION_TYPE}"
-                    f"&client_assertion={self.assertion(names[number % len(names)], audience)}"
-                ).encode(),
-            )
+            login(path, self.assertion(names[number % len(names)], audience))
             for number in range(count)
         ]
+
+
+def login(path: str, assertion: str) -> Request:
+    body = f"grant_type=client_credentials&client_assertion_type={ASSERTION_TYPE}"
+    return Request("POST", path, FORM, f"{body}&client_assertion={assertion}".encode())

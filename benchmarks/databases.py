@@ -1,14 +1,17 @@
 """Scratch databases: made empty, filled in SQL, dropped at the end."""
 
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
+from harness import cpu_seconds
 
 ENGINES = ("SQLite", "PostgreSQL")
 POSTGRES = "postgres://postgres@127.0.0.1:5432"
@@ -24,6 +27,34 @@ class Database:
         """Execute a statement and return the names of the columns it gives."""
         with closing(self.connect()) as connection:
             return [column[0] for column in connection.execute(sql).description or ()]
+
+    def tidy(self) -> None:
+        """Leave no work of the inserts to the queries after them, as if they were long ago."""
+        if self.engine == "SQLite":
+            self.execute("ANALYZE")
+            self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            self.execute("VACUUM ANALYZE")
+            self.execute("CHECKPOINT")
+
+    def number(self, sql: str) -> int:
+        """Return the one number that a query gives."""
+        with closing(self.connect()) as connection:
+            return int(connection.execute(sql).fetchone()[0])
+
+    def server_cpu_seconds(self) -> float:
+        """Return the CPU time of all of PostgreSQL, which must run on this machine.
+
+        It is 0 for SQLite, which works in the processes that use it.
+        """
+        if self.engine == "SQLite":
+            return 0
+        with closing(self.connect()) as connection:
+            (backend,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+            status = Path(f"/proc/{backend}/status").read_text()
+        parent = re.search(r"^PPid:\s+(\d+)", status, re.MULTILINE)
+        assert parent
+        return cpu_seconds(int(parent[1]))
 
     def run_script(self, sql: str) -> None:
         """Execute statements, separated by semicolons, in one transaction."""

@@ -1,4 +1,4 @@
-"""Start a server as its users would, load it, and read from the kernel what that cost.
+"""Start a server as its users would, and read from the kernel what it costs.
 
 Servers and load generator are kept on processors of their own, so that neither takes the other's
 time. What a server costs is what the kernel charged to its process and the children of it.
@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from math import ceil
 from pathlib import Path
 from typing import IO, Any
 
@@ -121,6 +120,29 @@ class Caller:
 # Servers
 
 
+def tree(root: int) -> list[int]:
+    """Return a process and all its descendants."""
+    found = [root]
+    for pid in found:
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that just ended
+                found += map(int, children.read_text().split())
+    return found
+
+
+def cpu_seconds(root: int) -> float:
+    """Return the CPU time of a process and its descendants, in user mode and in the kernel's.
+
+    That of descendants that have ended counts too, as their parents have waited for them.
+    """
+    used = 0
+    for pid in tree(root):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            used += sum(map(int, fields[11:15]))  # utime to cstime: proc(5) counts from the state
+    return used / TICKS
+
+
 class Server:
     """A running server, and what the kernel says of it and its children."""
 
@@ -130,21 +152,10 @@ class Server:
         self.call = Caller(port)
 
     def tree(self) -> list[int]:
-        """Return the process and all its descendants."""
-        found = [self.process.pid]
-        for pid in found:
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                with suppress(FileNotFoundError, ProcessLookupError):  # a thread that just ended
-                    found += map(int, children.read_text().split())
-        return found
+        return tree(self.process.pid)
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time that the tree has used, in user mode and in the kernel's."""
-        used = 0
-        for pid in self.tree():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            used += int(fields[11]) + int(fields[12])  # utime, stime: proc(5) counts from the state
-        return used / TICKS
+        return cpu_seconds(self.process.pid)
 
     def memory(self, kind: str) -> list[int]:
         """Return each process's memory in bytes; `VmHWM` is its peak, `VmRSS` what it has now."""
@@ -245,61 +256,3 @@ def run(command: Sequence[str], directory: Path, environment: Mapping[str, str])
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     return done.stdout
-
-
-# Load
-
-
-@dataclass(frozen=True)
-class Load:
-    """What came of one run of the load generator; times in seconds, `cpu` per request."""
-
-    rate: float
-    p50: float
-    p99: float
-    cpu: float
-
-
-def load(
-    server: Server,
-    requests: Sequence[Request],
-    *,
-    seconds: int,
-    answers: int = 0,
-    connections: int = CONNECTIONS,
-) -> Load:
-    """Send the requests in turn, over and over, for a time or until there are so many answers.
-
-    With fewer `answers` than requests, each is sent at most once.
-    A server too slow to give two answers on each connection in that time gets the time for it.
-    Raises `RuntimeError` if one of the answers isn't a success, or none came.
-    """
-    started = time.monotonic()
-    Caller(server.port)(requests[-1])
-    slowest = 2 * connections * (time.monotonic() - started)
-    with tempfile.NamedTemporaryFile() as plan:
-        for request in requests:
-            plan.write(b"%d\n%s" % (len(request.raw), request.raw))
-        plan.flush()
-        before = server.cpu_seconds()
-        printed = run(
-            [
-                *("taskset", "--cpu-list", str(processors()[1])),
-                *("wrk", "--threads", "1", "--connections", str(connections)),
-                *("--duration", f"{max(seconds, ceil(slowest))}s", "--timeout", f"{PATIENCE:.0f}s"),
-                *("--script", str(HERE / "load.lua"), f"http://127.0.0.1:{server.port}"),
-                *("--", plan.name, str(answers)),
-            ],
-            HERE,
-            os.environ,
-        )
-    server.settle()
-    result = json.loads(printed.splitlines()[-1])
-    if not result["answered"] or result["refused"] or result["broken"]:
-        raise RuntimeError(f"Not every request was answered with success: {result}")
-    return Load(
-        rate=result["answered"] / result["seconds"],
-        p50=result["p50"],
-        p99=result["p99"],
-        cpu=(server.cpu_seconds() - before) / result["sent"],
-    )

@@ -1,7 +1,7 @@
 -- Sends the requests of a plan in turn, over and over, and reports what came back as JSON.
 --
--- Arguments: the plan's path, then the number of answers after which to stop (0: when wrk's time is
--- up). A plan is a sequence of "<length>\n<raw request>"; whole requests, so that their headers
+-- Arguments: the plan's path, the number of answers after which to stop (0: when wrk's time is up),
+-- and the path of a file that gets the bodies of the answers, one a line, if not empty. A plan is a sequence of "<length>\n<raw request>"; whole requests, so that their headers
 -- differ too. wrk must run with one thread: each has variables of its own.
 
 local ffi = require("ffi")
@@ -20,7 +20,7 @@ local function now()
 end
 
 local thread
-local plan, limit = {}, 0
+local plan, limit, bodies = {}, 0, nil
 sent, answered, refused, status, first, last = -1, 0, 0, 0, 0, 0 -- wrk looks at one unsent
 
 function setup(only)
@@ -34,6 +34,10 @@ function init(arguments)
   end
   file:close()
   limit = tonumber(arguments[2])
+  if arguments[3] ~= "" then
+    bodies = assert(io.open(arguments[3], "w"))
+    bodies:setvbuf("line")
+  end
 end
 
 function request()
@@ -44,14 +48,18 @@ function request()
   return plan[sent % #plan + 1]
 end
 
-function response(code)
+function response(code, headers, body)
   answered = answered + 1
   last = now()
   if code < 200 or code > 299 then
     refused, status = refused + 1, code
   end
+  if bodies then
+    bodies:write(body, "\n")
+  end
   if answered == limit then
-    ffi.C.kill(ffi.C.getpid(), INTERRUPT) -- stopping the thread alone lets wrk sleep on
+    wrk.thread:stop() -- at once, as some requests are good only once,
+    ffi.C.kill(ffi.C.getpid(), INTERRUPT) -- and wrk too, which would sleep on
   end
 end
 

@@ -30,12 +30,11 @@ from harness import (
     PROJECT,
     THREADS,
     UNHURRIED,
-    Load,
     Server,
     end_in_order,
-    load,
     processors,
 )
+from load import Load, load, load_once
 from report import Verdict, conditions, markdown, save, verdict_table
 from systems import Ours, System
 from token_servers import Glewlwyd, OIDCProvider
@@ -137,7 +136,7 @@ def visit(system: System, seconds: int) -> Visit:
 def load_with_assertions(system: System, server: Server, *, seconds: int) -> Load:
     """Log clients in by assertions, each of which is good once."""
     logins = system.key_logins(server, MOST_KEY_LOGINS * seconds)
-    return load(server, logins, seconds=seconds, answers=len(logins) - 2 * CONNECTIONS)
+    return load_once(server, logins, seconds=seconds)
 
 
 def warm_up(run: Callable[..., Load]) -> None:

@@ -16,7 +16,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from databases import scratch
-from harness import GRANIAN, Request, Server, end_in_order, load, nginx, processors
+from harness import GRANIAN, Request, Server, end_in_order, nginx, processors
+from load import load
 from report import markdown
 from systems import Ours
 

@@ -156,16 +156,14 @@ class Ours(System):
     def environment(self) -> dict[str, str]:
         return super().environment | {"DJANGO_SETTINGS_MODULE": "authdemo.settings"} | self.extra
 
-    def prepare(self, clients: int, *, chosen: bool = True) -> None:
-        """Make clients, half of them with a generated secret and half with a chosen one."""
-        self.python("manage.py", "migrate", "--verbosity", "0")
-        self.secrets = {"generated": self.create("generated")}
+    def prepare(self, clients: int) -> None:
+        """Make clients, half of them with a generated secret and half with a chosen one.
+
+        All have the same key.
+        """
+        self.migrate()
+        self.secrets = {"generated": self.create("generated"), "chosen": self.choose("chosen")}
         self.wrong = {"generated": self.create("other"), "chosen": "baz"}
-        if chosen:
-            self.secrets["chosen"] = "bar"
-            make = "from django.contrib.auth.models import User;"
-            make += 'User.objects.create_user("chosen", password="bar")'
-            self.python("manage.py", "shell", "-c", make)
         self.clients = clients
         for kind in self.secrets:
             self.clone(kind, kind, clients // len(self.secrets))
@@ -181,9 +179,20 @@ class Ours(System):
         assert self.signer
         return self.signer.logins("/login", self.names("generated"), ISSUER, count)
 
-    def create(self, client: str) -> str:
-        created = json.loads(self.python("manage.py", "createclient", client))
+    def migrate(self) -> None:
+        self.python("manage.py", "migrate", "--verbosity", "0")
+
+    def create(self, client: str, *options: str) -> str:
+        """Create a client with a generated secret, and return that."""
+        created = json.loads(self.python("manage.py", "createclient", client, *options))
         return str(created["client_secret"])
+
+    def choose(self, client: str) -> str:
+        """Create a client with a chosen secret, and return that."""
+        make = "from django.contrib.auth.models import User;"
+        make += f'User.objects.create_user("{client}", password="bar")'
+        self.python("manage.py", "shell", "-c", make)
+        return "bar"
 
     def clone(self, template: str, name: str, count: int, **values: str) -> None:
         self.database.clone("auth_user", "username", template, name, count, **values)

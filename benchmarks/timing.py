@@ -38,8 +38,8 @@ class Guessed(Ours):
 
     extra = {"FAILED_LOGINS_PER_CLIENT": UNLIMITED, "FAILED_LOGINS_PER_ADDRESS": UNLIMITED}
 
-    def prepare(self, clients: int, *, chosen: bool = True) -> None:
-        super().prepare(clients, chosen=chosen)
+    def prepare(self, clients: int) -> None:
+        super().prepare(clients)
         for form in self.secrets:
             self.clone(form, f"inactive-{form}", POOL, is_active="FALSE")
 
