@@ -241,6 +241,7 @@ def test_rotatesecret_tells_of_the_secret_that_it_ends(
         (["reporting", "--grace", "soon"], "'soon' is not a duration such as 30m, 24h or 7d"),
         (["reporting", "--grace", "0h"], "is not a duration"),
         (["reporting", "--grace", "-1h"], "expected one argument"),
+        (["reporting", "--grace", "91d"], "The grace period is longer than 90 days"),
     ],
 )
 def test_rotatesecret_says_why_not_and_does_nothing(
