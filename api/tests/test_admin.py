@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import time_machine
 from django.conf import settings
+from django.contrib.admin import site as admin_site
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test import Client as Browser
@@ -665,6 +667,40 @@ def test_no_client_takes_the_name_of_staff(superuser: User) -> None:
 @pytest.mark.parametrize("path", ["999999/rotate/", "x/rotate/", "999999/revoke/", "1_2F/rotate/"])
 def test_act_on_no_client_is_not_found(admin: Browser, path: str) -> None:
     assert admin.post(LIST + path).status_code == 404
+
+
+@pytest.mark.parametrize("number", ["9" * 30, f"-{'9' * 30}", "9" * 5000], ids=len)
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("api/client/add/", "groups"),
+        ("api/client/add/", "apis"),
+        ("api/client/add/", "default_api"),
+        ("api/resource/add/", "scopes"),
+        ("auth/group/add/", "permissions"),
+    ],
+)
+def test_choice_that_no_database_can_hold_is_an_error_of_the_form(
+    admin: Browser, path: str, field: str, number: str
+) -> None:
+    response = admin.post(f"/admin/{path}", {field: number})
+    assert response.status_code == 200
+    assert "valid" in str(response.context["adminform"].errors[field])
+
+
+def test_object_that_no_database_can_hold_is_not_found(admin: Browser) -> None:
+    for kind in ContentType.objects.values_list("pk", flat=True):
+        assert admin.get(f"/admin/r/{kind}/{'9' * 30}/").status_code == 404
+    for model in admin_site._registry:
+        path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/{'9' * 30}/"
+        assert admin.get(path, follow=True).redirect_chain[-1][0] == "/admin/"
+
+
+@pytest.mark.parametrize("key", ["x", "9" * 30])
+@pytest.mark.parametrize("path", ["auth/user/", "auth/group/", "api/resource/"])
+def test_deletion_of_what_is_nothing_is_refused(admin: Browser, path: str, key: str) -> None:
+    selected = {"action": "delete_selected", "_selected_action": [key], "post": "yes"}
+    assert admin.post(f"/admin/{path}", selected).status_code == 400
 
 
 @pytest.mark.parametrize(
