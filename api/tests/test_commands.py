@@ -255,6 +255,15 @@ def test_rotatesecret_says_why_not_and_does_nothing(
     assert logs_in(http, credentials)
 
 
+# serve
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "9" * 30, "9" * 5000, "http"], ids=len)
+def test_serve_refuses_what_is_no_port(port: str) -> None:
+    with pytest.raises(CommandError, match="argument --port: "):
+        run("serve", f"--port={port}")
+
+
 # clearexpired
 
 
