@@ -7,10 +7,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from django.db import transaction
 
-from api import audit, client_keys, clients, identities, resources, tokens
+from api import audit, client_keys, client_records, clients, identities, resources, tokens
 from api.credentials import CURRENT, NO_SECRET, PREVIOUS, create_client
 from api.models import Client, ClientKey, Resource, WorkloadIdentity
 from api.public_keys import GivenKey
@@ -30,12 +31,16 @@ class NoSuchCredentialError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The new values of a client. `None` leaves a value as it is."""
+    """The new values of a client. `None` leaves a value as it is.
+
+    The default resource is granted too. If it is empty, tokens are for this service.
+    """
 
     name: str | None = None
     active: bool | None = None
     scopes: Collection[str] | None = None
     resources: Collection[Resource] | None = None
+    default_resource: Resource | Literal["", None] = None
 
 
 def create(
@@ -70,7 +75,7 @@ def update(client: Client, changes: Changes, *, actor: Actor) -> None:
     A client that is deactivated loses its tokens. Activating it brings back neither these nor a
     previous secret.
     """
-    before = (client.first_name, _scopes(client), _identifiers(client))
+    before = (client.first_name, _scopes(client), _grants(client))
     with transaction.atomic():
         if changes.active is not None and changes.active != client.is_active:
             _switch(client, active=changes.active)
@@ -83,12 +88,9 @@ def update(client: Client, changes: Changes, *, actor: Actor) -> None:
         if changes.scopes is not None:
             others = [group for group in client.groups.all() if not is_scope(group.name)]
             client.groups.set([*get_or_create_scopes(changes.scopes), *others])
-        if changes.resources is not None:
-            default = Resource.objects.filter(grants__client=client.pk, grants__is_default=True)
-            kept = default.filter(pk__in=[one.pk for one in changes.resources]).first()
-            resources.set_grants(client, changes.resources, kept)
-            client.refresh_from_db(fields=["resource_grants"])  # forget those fetched before
-        if before != (client.first_name, _scopes(client), _identifiers(client)):
+        if changes.resources is not None or changes.default_resource is not None:
+            _set_grants(client, changes)
+        if before != (client.first_name, _scopes(client), _grants(client)):
             audit.record("client_changed", client=client.username, **actor)
 
 
@@ -104,12 +106,23 @@ def _switch(client: Client, *, active: bool) -> None:
     client.save(update_fields=["is_active"])  # ends the tokens of a deactivated one (receivers)
 
 
+def _set_grants(client: Client, changes: Changes) -> None:
+    granted, default = changes.resources, changes.default_resource
+    if granted is None:
+        granted = client_records.resources(client)
+    if default is None:
+        held = Resource.objects.filter(grants__client=client.pk, grants__is_default=True)
+        default = held.filter(pk__in=[one.pk for one in granted]).first()
+    resources.set_grants(client, granted, default or None)
+    client.refresh_from_db(fields=["resource_grants"])  # forget those fetched before
+
+
 def _scopes(client: Client) -> set[str]:
     return set(client.groups.values_list("name", flat=True))
 
 
-def _identifiers(client: Client) -> set[str]:
-    return set(client.resources.values_list("identifier", flat=True))
+def _grants(client: Client) -> set[tuple[int, bool]]:
+    return set(client.resource_grants.values_list("resource", "is_default"))
 
 
 def rotate_secret(

@@ -101,6 +101,24 @@ def test_change_of_apis_keeps_the_default_one_while_granted(client_row: Client) 
         ]
 
 
+def test_default_api_is_changed_and_taken_back(
+    client_row: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    orders, stock = (resources.create_resource(one) for one in (ORDERS, STOCK))
+    resources.set_grants(client_row, [orders, stock], default=orders)
+    taken_back = Changes(default_resource="")
+    for changes, default in (
+        (Changes(default_resource=stock), STOCK),
+        (taken_back, None),
+        (taken_back, None),
+    ):
+        client_changes.update(client_row, changes, actor=ACTOR)
+        described = client_records.describe(client_records.find("reporting"))
+        assert described["default_resource"] == default
+        assert described["resources"] == [ORDERS, STOCK]
+    assert len(events(caplog)) == 2
+
+
 @pytest.mark.parametrize(
     "changes", [Changes(name="x" * 151), Changes(name="New", scopes=["a b"])], ids=["name", "scope"]
 )
