@@ -46,23 +46,27 @@ class Changes:
 def create(
     given: Changes,
     *,
+    client_id: str | None = None,
     keys: Sequence[GivenKey] = (),
     secret_expires_at: datetime | None = None,
     actor: Actor,
 ) -> tuple[Client, str]:
     """Create a client and return it with its secret. With keys, it has no secret.
 
+    The id is generated unless given.
+
     Raises `UnusableKeyError`, `ValidationError`.
     """
     with transaction.atomic():
         client, secret = create_client(
+            client_id,
             name=given.name or "",
             scopes=given.scopes or (),
             secret=NO_SECRET if keys else None,
             secret_expires_at=secret_expires_at,
         )
-        if given.resources:
-            resources.set_grants(client, given.resources)
+        if given.resources or given.default_resource:
+            resources.set_grants(client, given.resources or (), given.default_resource or None)
         if keys:
             client_keys.add(client, keys)
         audit.record("client_created", client=client.username, **actor)

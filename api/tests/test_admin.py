@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import shlex
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -24,7 +25,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import client_keys, client_records, clients, keys, public_keys, resources
-from api.admin import ClientAdmin, client_list
+from api.admin import ClientAdmin, client_list, forms
 from api.credentials import create_client
 from api.hashers import GENERATED
 from api.models import Client, ClientKey, ClientProfile, RetiredSecret, SigningKey
@@ -270,6 +271,22 @@ def test_form_that_is_sent_again_adds_no_second_client(
     ]
     assert len(audit_log) == LogEntry.objects.count() == 1
     assert logs_in(http, client.username, secret)
+
+
+def test_client_that_cannot_be_added_is_not_called_added(
+    admin: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past = timezone.now() - timedelta(seconds=1)  # which was ahead when the form was checked
+    monkeypatch.setattr(forms.SecretExpiryField, "clean", lambda *_: past)
+    refused = admin.post(ADD, {"first_name": "Billing", "new_id": uuid.uuid4()}, follow=True)
+    assert refused.redirect_chain == [(ADD, 302)]
+    assert [str(message) for message in refused.context["messages"]] == [
+        "The secret would have expired already."
+    ]
+    assert not Client.objects.exists()
+
+
+def test_id_of_a_client_to_add_is_a_random_one(admin: Browser) -> None:
     refused = admin.post(ADD, {"new_id": "reporting"})
     assert "Enter a valid UUID." in refused.content.decode()
 
