@@ -53,9 +53,7 @@ def create(
 ) -> tuple[Client, str]:
     """Create a client and return it with its secret. With keys, it has no secret.
 
-    The id is generated unless given.
-
-    Raises `UnusableKeyError`, `ValidationError`.
+    The id is generated unless given. Raises `UnusableKeyError`, `ValidationError`.
     """
     with transaction.atomic():
         client, secret = create_client(
@@ -74,17 +72,11 @@ def create(
 
 
 def update(client: Client, changes: Changes, *, actor: Actor) -> None:
-    """Change a client, and write only what differs. Raises `ValidationError`.
-
-    A client that is deactivated loses its tokens. Activating it brings back neither these nor a
-    previous secret.
-    """
+    """Change a client, and write only what differs. Raises `ValidationError`."""
     before = (client.first_name, _scopes(client), _grants(client))
     with transaction.atomic():
         if changes.active is not None and changes.active != client.is_active:
-            _switch(client, active=changes.active)
-            event = activation_event(active=changes.active)
-            audit.record(event, client=client.username, **actor)
+            switch(client, active=changes.active, actor=actor)
         if changes.name is not None and changes.name != client.first_name:
             name = Client._meta.get_field("first_name")
             client.first_name = name.clean(changes.name, client)
@@ -98,16 +90,12 @@ def update(client: Client, changes: Changes, *, actor: Actor) -> None:
             audit.record("client_changed", client=client.username, **actor)
 
 
-def activation_event(*, active: bool) -> str:
-    return "client_activated" if active else "client_deactivated"
-
-
-def _switch(client: Client, *, active: bool) -> None:
+def switch(client: Client, *, active: bool, actor: Actor) -> None:
+    """Activate or deactivate a client. Both end its tokens and a previous secret (receivers)."""
     client.is_active = active
-    if active:
-        tokens.revoke_all(Client.objects.filter(pk=client.pk))
-        clients.end_previous_secret(client)
-    client.save(update_fields=["is_active"])  # ends the tokens of a deactivated one (receivers)
+    client.save(update_fields=["is_active"])
+    event = "client_activated" if active else "client_deactivated"
+    audit.record(event, client=client.username, **actor)
 
 
 def _set_grants(client: Client, changes: Changes) -> None:

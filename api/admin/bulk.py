@@ -10,12 +10,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from api import tokens
+from api import client_changes, tokens
 from api.admin import client_list
 from api.admin.identities import IdentitiesAdmin
-from api.admin.records import record_change
-from api.client_changes import activation_event
-from api.models import Client, RetiredSecret
+from api.admin.records import actor, record_change
+from api.models import Client
 
 CONSEQUENCES = {
     "deactivate": "They can't log in, and all their tokens end at once.",
@@ -77,17 +76,10 @@ class BulkAdmin(IdentitiesAdmin):
         self, request: HttpRequest, queryset: QuerySet[Client], *, active: bool
     ) -> None:
         with transaction.atomic():
-            clients = queryset.filter(is_active=not active)
-            switched = list(clients.select_for_update())
-            # What a deactivation ended must not come back.
-            if active:
-                RetiredSecret.objects.filter(client__in=[one.pk for one in switched]).delete()
-            else:
-                tokens.revoke_all(clients)
-            clients.update(is_active=active)
+            switched = list(queryset.filter(is_active=not active).select_for_update())
+            for client in switched:
+                client_changes.switch(client, active=active, actor=actor(request))
             self._log(request, switched, "Activated." if active else "Deactivated.")
-        for client in switched:
-            record_change(request, activation_event(active=active), client=client.username)
         done = "Activated" if active else "Deactivated"
         messages.success(request, f"{done} {len(switched)} of {queryset.count()} selected clients.")
 

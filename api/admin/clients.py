@@ -18,7 +18,7 @@ from api.admin.bulk import BulkAdmin
 from api.admin.credential_table import rows
 from api.admin.forms import ClientForm, offer_new_scope
 from api.admin.records import actor, format_time, record_change
-from api.client_changes import Changes, activation_event
+from api.client_changes import Changes
 from api.credentials import TAKEN
 from api.models import Client
 from api.scopes import is_scope
@@ -161,15 +161,13 @@ class ClientAdmin(BulkAdmin):
             return
         changed = set(form.changed_data)
         # Save only the edited fields: a whole row would undo a rotation in the meantime.
-        obj.save(update_fields=changed - {"groups", "auth_method", *self.grants})
+        obj.save(update_fields=changed - {"is_active", "groups", "auth_method", *self.grants})
         if changed.intersection(self.grants):
             resources.set_grants(obj, granted, default)
         if "auth_method" in changed:
             clients.restrict(obj, form.cleaned_data["auth_method"])
         if "is_active" in changed:
-            if obj.is_active:
-                clients.end_previous_secret(obj)  # which ended when the client was deactivated
-            record_change(request, activation_event(active=obj.is_active), client=obj.username)
+            client_changes.switch(obj, active=obj.is_active, actor=actor(request))
         if changed - {"is_active"}:
             record_change(request, "client_changed", client=obj.username)
 

@@ -152,6 +152,15 @@ def test_reactivation_revives_neither_tokens_nor_the_previous_secret(
     assert switched == ["client_activated", "client_deactivated", "client_activated"]
 
 
+def test_previous_secret_of_a_client_that_is_saved_as_inactive_ends_for_good(
+    http: APIClient, credentials: dict[str, str], client_row: Client
+) -> None:
+    clients.rotate_secret(client_row, grace=timedelta(days=1))
+    for client_row.is_active in (False, True):
+        client_row.save()
+    assert http.post("/login", credentials, format="json").status_code == 401
+
+
 @pytest.fixture
 def all_credentials(client_row: Client) -> list[dict[str, Any]]:
     """The credentials of a client that has one of each kind."""
