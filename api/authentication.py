@@ -7,6 +7,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import ngettext
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
@@ -97,6 +98,7 @@ def check_person(username: str, password: str, request: HttpRequest, *, event: s
     except QueueFullError:
         raise ValidationError("Too many sign-ins at once. Try again shortly.") from None
     except TooManyFailuresError as error:
+        seconds = ngettext("second", "seconds", error.wait)
         raise ValidationError(
-            f"Too many failed sign-ins. Try again in {error.wait} seconds."
+            f"Too many failed sign-ins. Try again in {error.wait} {seconds}."
         ) from None

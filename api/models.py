@@ -161,7 +161,7 @@ class ClientUsage(models.Model):
     count = models.PositiveBigIntegerField()
 
     class Meta:
-        verbose_name_plural = "hours of usage"
+        verbose_name, verbose_name_plural = "hour of usage", "hours of usage"
         constraints = (
             models.UniqueConstraint(fields=("client", "hour", "outcome"), name="api_usage_once"),
         )
@@ -183,7 +183,7 @@ class UsageTotal(models.Model):
     count = models.PositiveBigIntegerField()
 
     class Meta:
-        verbose_name_plural = "hours of all usage"
+        verbose_name, verbose_name_plural = "hour of all usage", "hours of all usage"
         constraints = (
             models.UniqueConstraint(fields=("hour", "outcome"), name="api_usage_total_once"),
         )

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import ngettext
 
 from api import client_changes, tokens
 from api.admin import client_list
@@ -81,7 +82,9 @@ class BulkAdmin(IdentitiesAdmin):
                 client_changes.switch(client, active=active, actor=actor(request))
             self._log(request, switched, "Activated." if active else "Deactivated.")
         done = "Activated" if active else "Deactivated"
-        messages.success(request, f"{done} {len(switched)} of {queryset.count()} selected clients.")
+        count = queryset.count()
+        selected = ngettext("selected client", "selected clients", count)
+        messages.success(request, f"{done} {len(switched)} of {count} {selected}.")
 
     @staticmethod
     def _log(request: HttpRequest, clients: list[Client], message: str) -> None:

@@ -301,12 +301,12 @@ def test_clearexpired_deletes_what_has_expired_and_nothing_else() -> None:
     deleted = run("clearexpired")
     assert left() == (["current"], ["current"], 1, [[89]] * 2)
     assert counted.splitlines() == [
-        "1 expired retired secrets would be deleted",
-        "1 expired revoked tokens would be deleted",
+        "1 expired retired secret would be deleted",
+        "1 expired revoked token would be deleted",
         "0 expired used assertions would be deleted",
-        "1 expired signing keys would be deleted",
-        "1 expired hours of usage would be deleted",
-        "1 expired hours of all usage would be deleted",
+        "1 expired signing key would be deleted",
+        "1 expired hour of usage would be deleted",
+        "1 expired hour of all usage would be deleted",
     ]
     assert deleted == counted.replace("would be deleted", "deleted")
     assert run("clearexpired").startswith("0 expired retired secrets deleted\n")
@@ -370,7 +370,8 @@ def test_revokeall_ends_everything_that_somebody_may_still_have(
     credentials["client_secret"] = rotate_secret(client_row, grace=timedelta(hours=1))
     output = run("revokeall", *arguments)
     key = SigningKey.objects.get(verifies_until=None)
-    assert output == f"{int(not is_active)} clients deactivated; key {key.kid} signs from now on\n"
+    deactivated = "0 clients" if is_active else "1 client"
+    assert output == f"{deactivated} deactivated; key {key.kid} signs from now on\n"
     assert not is_good(http, token)
     assert not logs_in(http, old)
     assert browser.get("/admin/").status_code == 302

@@ -340,6 +340,12 @@ def test_row_that_cannot_be_stored_stops_no_other(import_text: Import) -> None:
     ]
 
 
+def test_one_refused_client_is_one(import_text: Import) -> None:
+    counts, report = import_text("client_id\nbilling\n")
+    assert counts == {"created": 0, "existing": 0, "refused": 1}
+    assert report.endswith("\n1 client was refused; see above.")
+
+
 def test_import_can_be_run_again_and_tried_before(import_text: Import) -> None:
     lines = "".join(
         json.dumps({"client_id": f"client-{n}", "client_secret": generate_secret()}) + "\n"
