@@ -119,6 +119,16 @@ def test_default_api_is_changed_and_taken_back(
     assert len(events(caplog)) == 2
 
 
+def test_client_that_is_called_as_a_person_at_a_command_line_stays(
+    http: APIClient, credentials: dict[str, str], client_row: Client
+) -> None:
+    Client.objects.filter(pk=client_row.pk).update(username="os:root")  # no new one can have it
+    client = client_records.find("os:root")
+    client_changes.update(client, Changes(name="R", scopes=["read"]), actor=ACTOR)
+    new = {"client_id": "os:root", "client_secret": credentials["client_secret"]}
+    assert http.post("/login", new, format="json").status_code == 200
+
+
 @pytest.mark.parametrize(
     "changes", [Changes(name="x" * 151), Changes(name="New", scopes=["a b"])], ids=["name", "scope"]
 )

@@ -126,6 +126,7 @@ def test_createclient_without_a_secret_waits_for_a_key_or_an_identity() -> None:
     [
         (["boss"], "This client id is taken. Choose another, or rotate the secret"),
         (["a b"], "A client id has at most 150 letters"),
+        (["os:root"], "nor `os:` at its beginning"),
         (["foo", "--scope", "a b"], "'a b' is not a scope"),
     ],
 )
