@@ -55,6 +55,9 @@ class BearerAuthentication(BaseAuthentication):
             token = tokens.verify(text.strip(" "))
         except ExpiredTokenError as error:
             raise ExpiredToken from error
+        except tokens.OtherAudienceError as error:
+            description = "The access token is for another API, not for this service."
+            raise InvalidToken(description) from error
         except TokenError as error:
             raise InvalidToken from error
         return ClientUser(token), token

@@ -40,6 +40,10 @@ _jws = jwt.PyJWS()
 _encoder = json.JSONEncoder(separators=(",", ":"))
 
 
+class OtherAudienceError(TokenError):
+    """The token is good, but for another service."""
+
+
 class NotOwnTokenError(Exception):
     """The client asked to revoke a token of another client."""
 
@@ -285,9 +289,9 @@ def verify(text: str) -> AccessToken:
 
 def _verify(text: str) -> AccessToken:
     token = read(text)
-    if not token.is_for_this_service:
-        raise TokenError("The token is for another service.")
     _check_client(token)
+    if not token.is_for_this_service:
+        raise OtherAudienceError("The token is for another service.")
     return token
 
 
