@@ -7,6 +7,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import ngettext
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
@@ -54,6 +55,9 @@ class BearerAuthentication(BaseAuthentication):
             token = tokens.verify(text.strip(" "))
         except ExpiredTokenError as error:
             raise ExpiredToken from error
+        except tokens.OtherAudienceError as error:
+            description = "The access token is for another API, not for this service."
+            raise InvalidToken(description) from error
         except TokenError as error:
             raise InvalidToken from error
         return ClientUser(token), token
@@ -97,6 +101,7 @@ def check_person(username: str, password: str, request: HttpRequest, *, event: s
     except QueueFullError:
         raise ValidationError("Too many sign-ins at once. Try again shortly.") from None
     except TooManyFailuresError as error:
+        seconds = ngettext("second", "seconds", error.wait)
         raise ValidationError(
-            f"Too many failed sign-ins. Try again in {error.wait} seconds."
+            f"Too many failed sign-ins. Try again in {error.wait} {seconds}."
         ) from None

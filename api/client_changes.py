@@ -7,10 +7,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from django.db import transaction
 
-from api import audit, client_keys, clients, identities, resources, tokens
+from api import audit, client_keys, client_records, clients, identities, resources, tokens
 from api.credentials import CURRENT, NO_SECRET, PREVIOUS, create_client
 from api.models import Client, ClientKey, Resource, WorkloadIdentity
 from api.public_keys import GivenKey
@@ -30,34 +31,40 @@ class NoSuchCredentialError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The new values of a client. `None` leaves a value as it is."""
+    """The new values of a client. `None` leaves a value as it is.
+
+    The default resource is granted too. If it is empty, tokens are for this service.
+    """
 
     name: str | None = None
     active: bool | None = None
     scopes: Collection[str] | None = None
     resources: Collection[Resource] | None = None
+    default_resource: Resource | Literal["", None] = None
 
 
 def create(
     given: Changes,
     *,
+    client_id: str | None = None,
     keys: Sequence[GivenKey] = (),
     secret_expires_at: datetime | None = None,
     actor: Actor,
 ) -> tuple[Client, str]:
     """Create a client and return it with its secret. With keys, it has no secret.
 
-    Raises `UnusableKeyError`, `ValidationError`.
+    The id is generated unless given. Raises `UnusableKeyError`, `ValidationError`.
     """
     with transaction.atomic():
         client, secret = create_client(
+            client_id,
             name=given.name or "",
             scopes=given.scopes or (),
             secret=NO_SECRET if keys else None,
             secret_expires_at=secret_expires_at,
         )
-        if given.resources:
-            resources.set_grants(client, given.resources)
+        if given.resources or given.default_resource:
+            resources.set_grants(client, given.resources or (), given.default_resource or None)
         if keys:
             client_keys.add(client, keys)
         audit.record("client_created", client=client.username, **actor)
@@ -65,17 +72,11 @@ def create(
 
 
 def update(client: Client, changes: Changes, *, actor: Actor) -> None:
-    """Change a client, and write only what differs. Raises `ValidationError`.
-
-    A client that is deactivated loses its tokens. Activating it brings back neither these nor a
-    previous secret.
-    """
-    before = (client.first_name, _scopes(client), _identifiers(client))
+    """Change a client, and write only what differs. Raises `ValidationError`."""
+    before = (client.first_name, _scopes(client), _grants(client))
     with transaction.atomic():
         if changes.active is not None and changes.active != client.is_active:
-            _switch(client, active=changes.active)
-            event = activation_event(active=changes.active)
-            audit.record(event, client=client.username, **actor)
+            switch(client, active=changes.active, actor=actor)
         if changes.name is not None and changes.name != client.first_name:
             name = Client._meta.get_field("first_name")
             client.first_name = name.clean(changes.name, client)
@@ -83,33 +84,37 @@ def update(client: Client, changes: Changes, *, actor: Actor) -> None:
         if changes.scopes is not None:
             others = [group for group in client.groups.all() if not is_scope(group.name)]
             client.groups.set([*get_or_create_scopes(changes.scopes), *others])
-        if changes.resources is not None:
-            default = Resource.objects.filter(grants__client=client.pk, grants__is_default=True)
-            kept = default.filter(pk__in=[one.pk for one in changes.resources]).first()
-            resources.set_grants(client, changes.resources, kept)
-            client.refresh_from_db(fields=["resource_grants"])  # forget those fetched before
-        if before != (client.first_name, _scopes(client), _identifiers(client)):
+        if changes.resources is not None or changes.default_resource is not None:
+            _set_grants(client, changes)
+        if before != (client.first_name, _scopes(client), _grants(client)):
             audit.record("client_changed", client=client.username, **actor)
 
 
-def activation_event(*, active: bool) -> str:
-    return "client_activated" if active else "client_deactivated"
-
-
-def _switch(client: Client, *, active: bool) -> None:
+def switch(client: Client, *, active: bool, actor: Actor) -> None:
+    """Activate or deactivate a client. Both end its tokens and a previous secret (receivers)."""
     client.is_active = active
-    if active:
-        tokens.revoke_all(Client.objects.filter(pk=client.pk))
-        clients.end_previous_secret(client)
-    client.save(update_fields=["is_active"])  # ends the tokens of a deactivated one (receivers)
+    client.save(update_fields=["is_active"])
+    event = "client_activated" if active else "client_deactivated"
+    audit.record(event, client=client.username, **actor)
+
+
+def _set_grants(client: Client, changes: Changes) -> None:
+    granted, default = changes.resources, changes.default_resource
+    if granted is None:
+        granted = client_records.resources(client)
+    if default is None:
+        held = Resource.objects.filter(grants__client=client.pk, grants__is_default=True)
+        default = held.filter(pk__in=[one.pk for one in granted]).first()
+    resources.set_grants(client, granted, default or None)
+    client.refresh_from_db(fields=["resource_grants"])  # forget those fetched before
 
 
 def _scopes(client: Client) -> set[str]:
     return set(client.groups.values_list("name", flat=True))
 
 
-def _identifiers(client: Client) -> set[str]:
-    return set(client.resources.values_list("identifier", flat=True))
+def _grants(client: Client) -> set[tuple[int, bool]]:
+    return set(client.resource_grants.values_list("resource", "is_default"))
 
 
 def rotate_secret(

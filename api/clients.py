@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.contrib.auth.hashers import is_password_usable, make_password
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -13,6 +14,8 @@ from api.credentials import NO_SECRET, create_client
 from api.hashers import generate_secret
 from api.models import Client, ClientProfile, RetiredSecret
 from api.public_keys import GivenKey
+
+MAX_GRACE = timedelta(days=90)
 
 
 class SecretChangedError(Exception):
@@ -80,8 +83,11 @@ def rotate_secret(
     period, both end now. An even older secret that is still in its grace period always ends now.
     Raises `SecretChangedError` if the secret has changed since `client` was loaded, or since
     somebody read its `version`. So of two concurrent rotations one wins and the other fails.
-    Raises `ValidationError` if the new secret would have expired already.
+    Raises `ValidationError` for more than `MAX_GRACE`, or if the new secret would have expired
+    already.
     """
+    if grace and grace > MAX_GRACE:
+        raise ValidationError(f"The grace period is longer than {MAX_GRACE.days} days.")
     expires_at = expiry.choose(expires_at)
     secret = generate_secret()
     old, new, now = client.password, make_password(secret), timezone.now()

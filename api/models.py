@@ -24,10 +24,13 @@ OUTCOME_LENGTH = 64
 
 
 # What RFC 6749 appendix A.1 allows, and letters and digits of any script, as Django does. But no
-# space and no %: Basic credentials may be form-urlencoded or not, and would name two clients.
+# space and no %: Basic credentials may be form-urlencoded or not, and would name two clients. In
+# audit lines, `by="os:alice"` is a person at a command line.
+OS_USER = "os:"
 validate_client_id = RegexValidator(
-    r"^[\x21-\x24\x26-\x7e\w]{1,150}\Z",
-    "A client id has at most 150 letters, digits and visible ASCII characters, no percent sign.",
+    rf"^(?!{OS_USER})[\x21-\x24\x26-\x7e\w]{{1,150}}\Z",
+    "A client id has at most 150 letters, digits and visible ASCII characters, but no percent "
+    f"sign, nor `{OS_USER}` at its beginning.",
 )
 
 
@@ -161,7 +164,7 @@ class ClientUsage(models.Model):
     count = models.PositiveBigIntegerField()
 
     class Meta:
-        verbose_name_plural = "hours of usage"
+        verbose_name, verbose_name_plural = "hour of usage", "hours of usage"
         constraints = (
             models.UniqueConstraint(fields=("client", "hour", "outcome"), name="api_usage_once"),
         )
@@ -183,7 +186,7 @@ class UsageTotal(models.Model):
     count = models.PositiveBigIntegerField()
 
     class Meta:
-        verbose_name_plural = "hours of all usage"
+        verbose_name, verbose_name_plural = "hour of all usage", "hours of all usage"
         constraints = (
             models.UniqueConstraint(fields=("hour", "outcome"), name="api_usage_total_once"),
         )

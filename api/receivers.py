@@ -1,6 +1,7 @@
 """Revoke a client's tokens when it or its API loses a scope, or it is deactivated or becomes staff.
 
-Also note a secret that Django sets, which is a new one.
+A previous secret ends with them when a client is deactivated or activated. Also note a secret that
+Django sets, which is a new one.
 
 A token must not grant a scope that its client lost. After a client is deactivated and activated
 again, its old tokens must stay refused. Signals catch every way of Django but one:
@@ -68,7 +69,7 @@ def revoke_tokens_with_a_renamed_scope(instance: Group, *, raw: bool, **_kwargs:
 
 
 @receiver(pre_save)
-def revoke_tokens_of_a_disabled_client(
+def revoke_tokens_of_a_switched_client(
     sender: type[Any],
     instance: User,
     *,
@@ -76,7 +77,11 @@ def revoke_tokens_of_a_disabled_client(
     update_fields: frozenset[str] | None,
     **_kwargs: Any,
 ) -> None:
-    """Revoke the tokens of a deactivated client. End secrets and keys too if it becomes staff."""
+    """Revoke the tokens of a client that is deactivated or activated, and end a previous secret.
+
+    An activation does so too, because a `QuerySet.update` may have deactivated the client. End all
+    secrets and keys of a client that becomes staff.
+    """
     if raw or not issubclass(sender, User) or instance.pk is None:
         return
     if update_fields is not None and not WATCHED.intersection(update_fields):
@@ -85,9 +90,10 @@ def revoke_tokens_of_a_disabled_client(
     if instance.is_staff or instance.is_superuser:
         if rows.exists():
             _end_client(rows, instance)
-    elif not instance.is_active and rows.filter(is_active=True).exists():
+    elif rows.exclude(is_active=instance.is_active).exists():
         tokens.revoke_all(rows)
-        setattr(instance, _LOSES, True)
+        RetiredSecret.objects.filter(client__in=rows).delete()
+        setattr(instance, _LOSES, not instance.is_active)
 
 
 @receiver(post_save)

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from rest_framework import serializers
 
 from api import client_keys, identifiers
+from api.clients import MAX_GRACE
 from api.fields import (
     NO_NUL,
     PRINTABLE,
@@ -28,7 +28,6 @@ from api.parameters import SCOPE
 OPTIONAL: dict[str, Any] = {"required": False, "allow_blank": True, "allow_null": True}
 NAMEABLE = re.compile(r"[A-Za-z0-9_.-]{1,40}")  # what an error may repeat of an unknown field
 MAX_NAMED = 10  # unknown fields
-MAX_GRACE = timedelta(days=90)
 
 
 class RegistrationSerializer(serializers.Serializer[Any]):

@@ -20,6 +20,10 @@ from api.token_backend import MAX_LENGTH, Backend, backend
 DELETED_AT_ONCE = 10  # expired rows that each revocation deletes
 
 
+class OtherAudienceError(TokenError):
+    """The token is good, but for another service."""
+
+
 class NotOwnTokenError(Exception):
     """The client asked to revoke a token of another client."""
 
@@ -119,9 +123,9 @@ def verify(text: str) -> AccessToken:
 
 def _verify(text: str) -> AccessToken:
     token = read(text)
-    if not token.is_for_this_service:
-        raise TokenError("The token is for another service.")
     _check_client(token)
+    if not token.is_for_this_service:
+        raise OtherAudienceError("The token is for another service.")
     return token
 
 

@@ -104,7 +104,8 @@ class OnceAMinuteFilter(logging.Filter):
             self._until[text] = now + MINUTE
             held_back, self._held_back = self._held_back, 0
         if held_back:
-            record.msg, record.args = f"{text} ({held_back} lines were held back)", ()
+            lines = "line was" if held_back == 1 else "lines were"
+            record.msg, record.args = f"{text} ({held_back} {lines} held back)", ()
         return True
 
 

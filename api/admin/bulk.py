@@ -1,41 +1,30 @@
 """What staff do to several clients at once. Whatever ends something asks first, and names them."""
 
-import re
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.core.exceptions import BadRequest
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import ngettext
 
-from api import tokens
+from api import client_changes, tokens
 from api.admin import client_list
 from api.admin.identities import IdentitiesAdmin
-from api.admin.records import record_change
-from api.client_changes import activation_event
-from api.models import Client, RetiredSecret
+from api.admin.records import actor, record_change
+from api.models import Client
 
 CONSEQUENCES = {
     "deactivate": "They can't log in, and all their tokens end at once.",
     "revoke": "All their tokens end at once. Their credentials stay good for new ones.",
 }
-_KEY = re.compile(r"[0-9]{1,18}")
 
 
 class BulkAdmin(IdentitiesAdmin):
     actions = ("activate", "deactivate", "revoke")
-
-    def response_action(
-        self, request: HttpRequest, queryset: QuerySet[Client]
-    ) -> HttpResponse | None:
-        """Refuse keys that no row can have. Django fails with them."""
-        if not all(map(_KEY.fullmatch, request.POST.getlist(ACTION_CHECKBOX_NAME))):
-            raise BadRequest
-        return super().response_action(request, queryset)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("api.revoke_tokens")
@@ -88,19 +77,14 @@ class BulkAdmin(IdentitiesAdmin):
         self, request: HttpRequest, queryset: QuerySet[Client], *, active: bool
     ) -> None:
         with transaction.atomic():
-            clients = queryset.filter(is_active=not active)
-            switched = list(clients.select_for_update())
-            # What a deactivation ended must not come back.
-            if active:
-                RetiredSecret.objects.filter(client__in=[one.pk for one in switched]).delete()
-            else:
-                tokens.revoke_all(clients)
-            clients.update(is_active=active)
+            switched = list(queryset.filter(is_active=not active).select_for_update())
+            for client in switched:
+                client_changes.switch(client, active=active, actor=actor(request))
             self._log(request, switched, "Activated." if active else "Deactivated.")
-        for client in switched:
-            record_change(request, activation_event(active=active), client=client.username)
         done = "Activated" if active else "Deactivated"
-        messages.success(request, f"{done} {len(switched)} of {queryset.count()} selected clients.")
+        count = queryset.count()
+        selected = ngettext("selected client", "selected clients", count)
+        messages.success(request, f"{done} {len(switched)} of {count} {selected}.")
 
     @staticmethod
     def _log(request: HttpRequest, clients: list[Client], message: str) -> None:

@@ -18,8 +18,8 @@ from api.admin.bulk import BulkAdmin
 from api.admin.credential_table import rows
 from api.admin.forms import ClientForm, offer_new_scope
 from api.admin.records import actor, format_time, record_change
-from api.client_changes import activation_event
-from api.credentials import create_client
+from api.client_changes import Changes
+from api.credentials import TAKEN
 from api.models import Client
 from api.scopes import is_scope
 
@@ -124,6 +124,9 @@ class ClientAdmin(BulkAdmin):
                 "This client is already added, and its secret was shown. If it is lost, rotate it.",
             )
             return redirect("admin:api_client_change", client.pk)
+        except ValidationError as error:  # of what was right when the form was checked
+            messages.error(request, " ".join(error.messages))
+            return redirect("admin:api_client_add")
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -134,33 +137,37 @@ class ClientAdmin(BulkAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        granted, default = (form.cleaned_data[name] for name in self.grants)
         if not change:
-            scopes = [group.name for group in form.cleaned_data["groups"]]
+            given = Changes(
+                name=obj.first_name,
+                scopes=[group.name for group in form.cleaned_data["groups"]],
+                resources=granted,
+                default_resource=default,
+            )
             new_id = str(form.cleaned_data["new_id"] or "")
             try:
-                client, obj.secret = create_client(
-                    new_id,
-                    name=obj.first_name,
-                    scopes=scopes,
+                client, obj.secret = client_changes.create(
+                    given,
+                    client_id=new_id,
                     secret_expires_at=form.cleaned_data["secret_expires"],
+                    actor=actor(request),
                 )
             except ValidationError as error:
-                raise AlreadyAddedError(new_id) from error
+                if error.messages == [TAKEN]:
+                    raise AlreadyAddedError(new_id) from error
+                raise
             obj.pk, obj.username = client.pk, client.username
-            self._set_grants(client, form)
-            record_change(request, "client_created", client=obj.username)
             return
         changed = set(form.changed_data)
         # Save only the edited fields: a whole row would undo a rotation in the meantime.
-        obj.save(update_fields=changed - {"groups", "auth_method", *self.grants})
+        obj.save(update_fields=changed - {"is_active", "groups", "auth_method", *self.grants})
         if changed.intersection(self.grants):
-            self._set_grants(obj, form)
+            resources.set_grants(obj, granted, default)
         if "auth_method" in changed:
             clients.restrict(obj, form.cleaned_data["auth_method"])
         if "is_active" in changed:
-            if obj.is_active:
-                clients.end_previous_secret(obj)  # which ended when the client was deactivated
-            record_change(request, activation_event(active=obj.is_active), client=obj.username)
+            client_changes.switch(obj, active=obj.is_active, actor=actor(request))
         if changed - {"is_active"}:
             record_change(request, "client_changed", client=obj.username)
 
@@ -183,7 +190,3 @@ class ClientAdmin(BulkAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Client) -> None:
         client_changes.delete(obj, actor=actor(request))
-
-    def _set_grants(self, client: Client, form: ClientForm) -> None:
-        granted, default = (form.cleaned_data[name] for name in self.grants)
-        resources.set_grants(client, granted, default)

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin
 from django.http import HttpRequest
 
+from api.admin.selection import CheckedSelection
 
-class ExplainedDeletion(admin.ModelAdmin):  # type: ignore[type-arg]
+
+class ExplainedDeletion(CheckedSelection):
     """Says in words what a deletion ends. Django would list all related rows, maybe a million."""
 
     def consequences(self, request: HttpRequest, obj: Any) -> Iterable[str]:

@@ -43,7 +43,8 @@ class IssuerForm(forms.ModelForm):  # type: ignore[type-arg]
             self.columns = trust.key_columns(url, given=given, is_internal=is_internal)
         except ValidationError as error:
             # The URL of an issuer that exists is not a field of the form.
-            raise error if "url" in self.fields else ValidationError(error.messages) from error
+            named = error.error_dict.keys() <= self.fields.keys()
+            raise error if named else ValidationError(error.messages) from error
         return cleaned
 
 

@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from api import audit
+from api.admin.selection import CheckedSelection
 from api.throttling.address import client_address
 
 
@@ -22,7 +22,7 @@ def actor(request: HttpRequest) -> dict[str, str]:
     return {"staff": request.user.get_username(), "address": client_address(request)}
 
 
-class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class AuditedAdmin(CheckedSelection):
     """Writes an audit line for each change that Django's history records."""
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:

@@ -106,8 +106,8 @@ def check_stored_hashes(databases: Any = None, **_kwargs: Any) -> list[checks.Ch
         return []
     return [
         checks.Warning(
-            f"No hasher here can read the stored hashes of {count} clients or staff, so they "
-            "cannot log in.",
+            f"No hasher here can read {count} of the stored hashes of clients and staff, so "
+            "these logins fail.",
             hint="Give them new secrets, or add the hasher to PASSWORD_HASHERS. The log names them "
             "when they try, with the reason 'unreadable hash'.",
             id="api.W006",

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError, connection
+from psycopg.pq import Conninfo
 
 from api import health, keys
 from api.checks.address import is_this_machine
@@ -89,19 +90,23 @@ def check_readiness(databases: Any = None, **_kwargs: Any) -> list[checks.CheckM
 
 @checks.register(checks.Tags.security, deploy=True)
 def check_database_tls(**_kwargs: Any) -> list[checks.CheckMessage]:
+    """Warn of what libpq would do: it also reads variables such as `PGSSLMODE`."""
     database = settings.DATABASES["default"]
-    options = database.get("OPTIONS", {})
-    hosts = options.get("hostaddr") or database.get("HOST") or ""
+    if not database["ENGINE"].endswith("postgresql"):
+        return []
+    defaults = {one.keyword.decode(): (one.val or b"").decode() for one in Conninfo.get_defaults()}
+    options = defaults | database.get("OPTIONS", {})
+    hosts = options["hostaddr"] or database.get("HOST") or options["host"]
     is_encrypted = (
-        options.get("sslmode") in {"require", "verify-ca", "verify-full"}
-        or options.get("sslrootcert") == "system"  # demands verify-full
+        options["sslmode"] in {"require", "verify-ca", "verify-full"}
+        or options["sslrootcert"] == "system"  # demands verify-full
     )
     if is_encrypted or all(is_this_machine(host) for host in hosts.split(",")):
         return []
     return [
         checks.Warning(
-            "The database is on another machine, and DATABASE_URL does not demand TLS: names, "
-            "hashes of secrets and encrypted keys may cross the network in the clear.",
+            "The database is on another machine, and neither DATABASE_URL nor PGSSLMODE demands "
+            "TLS: names, hashes of secrets and encrypted keys may cross the network in the clear.",
             hint="Add ?sslmode=verify-full&sslrootcert=system to DATABASE_URL, or name the file "
             f"of your own CA. {UNLESS}",
             id="api.W010",

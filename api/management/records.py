@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from api import audit
+from api.models import OS_USER
 
 # Linux notes here who logged in, and keeps it behind sudo. `SUDO_USER` could be made up.
 LOGIN_UID = Path("/proc/self/loginuid")
@@ -23,6 +24,6 @@ def actor() -> dict[str, str]:
         login = int(LOGIN_UID.read_text())
         uid = uid if login == NOBODY else login
     try:
-        return {"by": f"os:{pwd.getpwuid(uid).pw_name}"}
+        return {"by": f"{OS_USER}{pwd.getpwuid(uid).pw_name}"}
     except KeyError:  # such as in a container
-        return {"by": f"os:{uid}"}
+        return {"by": f"{OS_USER}{uid}"}

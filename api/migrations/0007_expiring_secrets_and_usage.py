@@ -48,6 +48,7 @@ class Migration(migrations.Migration):
                 ('client', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='usage', to=settings.AUTH_USER_MODEL)),
             ],
             options={
+                'verbose_name': 'hour of usage',
                 'verbose_name_plural': 'hours of usage',
                 'constraints': [models.UniqueConstraint(fields=('client', 'hour', 'outcome'), name='api_usage_once')],
                 'indexes': [models.Index(fields=['hour'], condition=models.Q(('outcome', 'success'), _negated=True), name='api_usage_failures')],
@@ -62,6 +63,7 @@ class Migration(migrations.Migration):
                 ('count', models.PositiveBigIntegerField()),
             ],
             options={
+                'verbose_name': 'hour of all usage',
                 'verbose_name_plural': 'hours of all usage',
                 'constraints': [models.UniqueConstraint(fields=('hour', 'outcome'), name='api_usage_total_once')],
             },

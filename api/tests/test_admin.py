@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import shlex
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 import time_machine
 from django.conf import settings
+from django.contrib.admin import site as admin_site
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test import Client as Browser
@@ -22,7 +25,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from api import client_keys, client_records, clients, keys, public_keys, resources
-from api.admin import ClientAdmin, client_list
+from api.admin import ClientAdmin, client_list, forms
 from api.credentials import create_client
 from api.hashers import GENERATED
 from api.models import Client, ClientKey, ClientProfile, RetiredSecret, SigningKey
@@ -268,6 +271,22 @@ def test_form_that_is_sent_again_adds_no_second_client(
     ]
     assert len(audit_log) == LogEntry.objects.count() == 1
     assert logs_in(http, client.username, secret)
+
+
+def test_client_that_cannot_be_added_is_not_called_added(
+    admin: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past = timezone.now() - timedelta(seconds=1)  # which was ahead when the form was checked
+    monkeypatch.setattr(forms.SecretExpiryField, "clean", lambda *_: past)
+    refused = admin.post(ADD, {"first_name": "Billing", "new_id": uuid.uuid4()}, follow=True)
+    assert refused.redirect_chain == [(ADD, 302)]
+    assert [str(message) for message in refused.context["messages"]] == [
+        "The secret would have expired already."
+    ]
+    assert not Client.objects.exists()
+
+
+def test_id_of_a_client_to_add_is_a_random_one(admin: Browser) -> None:
     refused = admin.post(ADD, {"new_id": "reporting"})
     assert "Enter a valid UUID." in refused.content.decode()
 
@@ -665,6 +684,40 @@ def test_no_client_takes_the_name_of_staff(superuser: User) -> None:
 @pytest.mark.parametrize("path", ["999999/rotate/", "x/rotate/", "999999/revoke/", "1_2F/rotate/"])
 def test_act_on_no_client_is_not_found(admin: Browser, path: str) -> None:
     assert admin.post(LIST + path).status_code == 404
+
+
+@pytest.mark.parametrize("number", ["9" * 30, f"-{'9' * 30}", "9" * 5000], ids=len)
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("api/client/add/", "groups"),
+        ("api/client/add/", "apis"),
+        ("api/client/add/", "default_api"),
+        ("api/resource/add/", "scopes"),
+        ("auth/group/add/", "permissions"),
+    ],
+)
+def test_choice_that_no_database_can_hold_is_an_error_of_the_form(
+    admin: Browser, path: str, field: str, number: str
+) -> None:
+    response = admin.post(f"/admin/{path}", {field: number})
+    assert response.status_code == 200
+    assert "valid" in str(response.context["adminform"].errors[field])
+
+
+def test_object_that_no_database_can_hold_is_not_found(admin: Browser) -> None:
+    for kind in ContentType.objects.values_list("pk", flat=True):
+        assert admin.get(f"/admin/r/{kind}/{'9' * 30}/").status_code == 404
+    for model in admin_site._registry:
+        path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/{'9' * 30}/"
+        assert admin.get(path, follow=True).redirect_chain[-1][0] == "/admin/"
+
+
+@pytest.mark.parametrize("key", ["x", "9" * 30])
+@pytest.mark.parametrize("path", ["auth/user/", "auth/group/", "api/resource/"])
+def test_deletion_of_what_is_nothing_is_refused(admin: Browser, path: str, key: str) -> None:
+    selected = {"action": "delete_selected", "_selected_action": [key], "post": "yes"}
+    assert admin.post(f"/admin/{path}", selected).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -245,3 +245,9 @@ def test_no_name_breaks_out_of_the_code(admin: Browser, name: str) -> None:
     resource = resources.create_resource(ORDERS, name=name)
     code = compile(snippets(admin, resource)["fastmcp"], "fastmcp", "exec")
     assert name in code.co_consts
+
+
+def test_form_of_no_api_yet_links_to_no_page_of_it(admin: Browser) -> None:
+    page = admin.post("/admin/api/resource/add/", {"_saveasnew": "1"})
+    assert page.status_code == 200
+    assert "connect/" not in page.content.decode()

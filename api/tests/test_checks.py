@@ -191,6 +191,14 @@ def test_name_that_the_service_should_not_answer_to(
     assert ids(deploy=True) == expected
 
 
+def use_postgresql(
+    public: Settings, monkeypatch: pytest.MonkeyPatch, host: str, options: dict[str, str]
+) -> None:
+    changed = {"ENGINE": "authdemo.postgresql", "HOST": host, "OPTIONS": options}
+    for name, value in changed.items():
+        monkeypatch.setitem(public.DATABASES["default"], name, value)
+
+
 @pytest.mark.parametrize(
     ("host", "options", "expected"),
     [
@@ -212,10 +220,44 @@ def test_database_that_is_asked_in_the_clear(
     options: dict[str, str],
     expected: list[str],
 ) -> None:
-    monkeypatch.setitem(public.DATABASES["default"], "HOST", host)
-    monkeypatch.setitem(public.DATABASES["default"], "OPTIONS", options)
+    use_postgresql(public, monkeypatch, host, options)
     assert ids(deploy=True) == expected
     assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "environment", "expected"),
+    [
+        ("db.example.com", {}, {"PGSSLMODE": "verify-full"}, []),
+        ("db.example.com", {}, {"PGSSLMODE": "prefer"}, ["api.W010"]),
+        ("db.example.com", {}, {"PGSSLROOTCERT": "system"}, []),
+        ("db.example.com", {"sslmode": "disable"}, {"PGSSLMODE": "require"}, ["api.W010"]),
+        ("", {}, {"PGHOST": "db.example.com"}, ["api.W010"]),
+        ("localhost", {}, {"PGHOST": "db.example.com"}, []),
+        ("localhost", {}, {"PGHOSTADDR": "10.0.0.7"}, ["api.W010"]),
+    ],
+)
+def test_database_that_the_environment_of_libpq_tells_of(
+    public: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    options: dict[str, str],
+    environment: dict[str, str],
+    expected: list[str],
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    use_postgresql(public, monkeypatch, host, options)
+    assert ids(deploy=True) == expected
+
+
+def test_sqlite_does_not_read_the_environment_of_libpq(
+    public: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGHOST", "db.example.com")
+    for name, value in {"ENGINE": "authdemo.sqlite3", "HOST": "", "OPTIONS": {}}.items():
+        monkeypatch.setitem(public.DATABASES["default"], name, value)
+    assert ids(deploy=True) == []
 
 
 @pytest.mark.parametrize(
@@ -279,7 +321,7 @@ def test_hashes_that_nobody_can_read_are_counted(db: None) -> None:
         User.objects.create(username=f"imported-{number}", password=stored)
     (warning,) = check_stored_hashes(["default"])
     assert warning.id == "api.W006"
-    assert "hashes of 3 clients" in warning.msg
+    assert "can read 3 of the stored hashes" in warning.msg
     assert ids(["default"]) == ["api.W006"]
 
 

@@ -101,6 +101,34 @@ def test_change_of_apis_keeps_the_default_one_while_granted(client_row: Client) 
         ]
 
 
+def test_default_api_is_changed_and_taken_back(
+    client_row: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    orders, stock = (resources.create_resource(one) for one in (ORDERS, STOCK))
+    resources.set_grants(client_row, [orders, stock], default=orders)
+    taken_back = Changes(default_resource="")
+    for changes, default in (
+        (Changes(default_resource=stock), STOCK),
+        (taken_back, None),
+        (taken_back, None),
+    ):
+        client_changes.update(client_row, changes, actor=ACTOR)
+        described = client_records.describe(client_records.find("reporting"))
+        assert described["default_resource"] == default
+        assert described["resources"] == [ORDERS, STOCK]
+    assert len(events(caplog)) == 2
+
+
+def test_client_that_is_called_as_a_person_at_a_command_line_stays(
+    http: APIClient, credentials: dict[str, str], client_row: Client
+) -> None:
+    Client.objects.filter(pk=client_row.pk).update(username="os:root")  # no new one can have it
+    client = client_records.find("os:root")
+    client_changes.update(client, Changes(name="R", scopes=["read"]), actor=ACTOR)
+    new = {"client_id": "os:root", "client_secret": credentials["client_secret"]}
+    assert http.post("/login", new, format="json").status_code == 200
+
+
 @pytest.mark.parametrize(
     "changes", [Changes(name="x" * 151), Changes(name="New", scopes=["a b"])], ids=["name", "scope"]
 )
@@ -132,6 +160,15 @@ def test_reactivation_revives_neither_tokens_nor_the_previous_secret(
     assert [is_good(http, token) for token in tokens] == [False, False, False]
     switched = [line.partition(" ")[0] for line in events(caplog) if "by=" in line]
     assert switched == ["client_activated", "client_deactivated", "client_activated"]
+
+
+def test_previous_secret_of_a_client_that_is_saved_as_inactive_ends_for_good(
+    http: APIClient, credentials: dict[str, str], client_row: Client
+) -> None:
+    clients.rotate_secret(client_row, grace=timedelta(days=1))
+    for client_row.is_active in (False, True):
+        client_row.save()
+    assert http.post("/login", credentials, format="json").status_code == 401
 
 
 @pytest.fixture

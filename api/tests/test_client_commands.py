@@ -220,6 +220,16 @@ def granted(client_row: Client) -> Client:
         (["--add-resource", STOCK], {"resources": [ORDERS, STOCK]}),
         (["--remove-resource", f"{ORDERS}/"], {"resources": []}),
         (["--resource", ""], {"resources": []}),
+        (["--default-resource", ORDERS], {"default_resource": ORDERS}),
+        (
+            ["--default-resource", STOCK],
+            {"resources": [ORDERS, STOCK], "default_resource": STOCK},
+        ),
+        (
+            ["--resource", STOCK, "--default-resource", STOCK],
+            {"resources": [STOCK], "default_resource": STOCK},
+        ),
+        (["--default-resource", ""], {}),
         (
             ["--name", "R", "--deactivate", "--add-scope", "x"],
             {"client_name": "R", "active": False, "scope": "read write x"},
@@ -249,6 +259,7 @@ def test_updateclient_changes_what_is_asked_for_and_prints_the_client(
         (["--name", "R", "--remove-scope", "reed"], "The client does not have 'reed'."),
         (["--name", "R", "--remove-resource", STOCK], f"The client does not have '{STOCK}'."),
         (["--name", "R", "--add-resource", "urn:none"], "There is no API 'urn:none'."),
+        (["--default-resource", "urn:none"], "There is no API 'urn:none'."),
         (["--activate", "--deactivate"], "not allowed with argument"),
     ],
 )

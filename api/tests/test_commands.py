@@ -126,6 +126,7 @@ def test_createclient_without_a_secret_waits_for_a_key_or_an_identity() -> None:
     [
         (["boss"], "This client id is taken. Choose another, or rotate the secret"),
         (["a b"], "A client id has at most 150 letters"),
+        (["os:root"], "nor `os:` at its beginning"),
         (["foo", "--scope", "a b"], "'a b' is not a scope"),
     ],
 )
@@ -241,6 +242,7 @@ def test_rotatesecret_tells_of_the_secret_that_it_ends(
         (["reporting", "--grace", "soon"], "'soon' is not a duration such as 30m, 24h or 7d"),
         (["reporting", "--grace", "0h"], "is not a duration"),
         (["reporting", "--grace", "-1h"], "expected one argument"),
+        (["reporting", "--grace", "91d"], "The grace period is longer than 90 days"),
     ],
 )
 def test_rotatesecret_says_why_not_and_does_nothing(
@@ -252,6 +254,15 @@ def test_rotatesecret_says_why_not_and_does_nothing(
         run("rotatesecret", *arguments)
     assert list(User.objects.order_by("pk").values()) == before
     assert logs_in(http, credentials)
+
+
+# serve
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "9" * 30, "9" * 5000, "http"], ids=len)
+def test_serve_refuses_what_is_no_port(port: str) -> None:
+    with pytest.raises(CommandError, match="argument --port: "):
+        run("serve", f"--port={port}")
 
 
 # clearexpired
@@ -291,12 +302,12 @@ def test_clearexpired_deletes_what_has_expired_and_nothing_else() -> None:
     deleted = run("clearexpired")
     assert left() == (["current"], ["current"], 1, [[89]] * 2)
     assert counted.splitlines() == [
-        "1 expired retired secrets would be deleted",
-        "1 expired revoked tokens would be deleted",
+        "1 expired retired secret would be deleted",
+        "1 expired revoked token would be deleted",
         "0 expired used assertions would be deleted",
-        "1 expired signing keys would be deleted",
-        "1 expired hours of usage would be deleted",
-        "1 expired hours of all usage would be deleted",
+        "1 expired signing key would be deleted",
+        "1 expired hour of usage would be deleted",
+        "1 expired hour of all usage would be deleted",
     ]
     assert deleted == counted.replace("would be deleted", "deleted")
     assert run("clearexpired").startswith("0 expired retired secrets deleted\n")
@@ -360,7 +371,8 @@ def test_revokeall_ends_everything_that_somebody_may_still_have(
     credentials["client_secret"] = rotate_secret(client_row, grace=timedelta(hours=1))
     output = run("revokeall", *arguments)
     key = SigningKey.objects.get(verifies_until=None)
-    assert output == f"{int(not is_active)} clients deactivated; key {key.kid} signs from now on\n"
+    deactivated = "0 clients" if is_active else "1 client"
+    assert output == f"{deactivated} deactivated; key {key.kid} signs from now on\n"
     assert not is_good(http, token)
     assert not logs_in(http, old)
     assert browser.get("/admin/").status_code == 302

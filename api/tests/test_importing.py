@@ -20,7 +20,14 @@ from api.foreign_hashes import UnreadableHashError, to_django
 from api.hashers import GeneratedSecretHasher, generate_secret
 from api.importing.create import NOT_RANDOM
 from api.jose import PrivateKeyError
-from api.models import Client, ClientKey, ClientProfile, ResourceGrant, WorkloadIdentity
+from api.models import (
+    Client,
+    ClientKey,
+    ClientProfile,
+    ResourceGrant,
+    WorkloadIdentity,
+    validate_client_id,
+)
 from api.resources import create_resource, set_grants
 from api.tests.support.assertions import KeyPair
 from api.trust import add_identity, trust_issuer
@@ -326,18 +333,26 @@ def test_row_that_cannot_be_stored_stops_no_other(import_text: Import) -> None:
         {"client_id": "c", "client_secret": "x", "client_name": "\0"},
         {"client_id": "d", "client_secret": 5},
         {"client_secret": "x"},
+        {"client_id": "os:root", "client_secret": "x"},
         {"client_id": "good", "client_secret": "x"},
     ]
     counts, report = import_text("\n".join(map(json.dumps, rows)))
-    assert counts == {"created": 1, "existing": 0, "refused": 5}
+    assert counts == {"created": 1, "existing": 0, "refused": 6}
     assert report.splitlines() == [
         "'a\\ud800': It has characters that cannot be stored.",
         "'b': It has characters that cannot be stored.",
         "'c': It has characters that cannot be stored.",
         "'d': A member is missing or of a wrong type.",
         "'number 5': A member is missing or of a wrong type.",
-        "5 clients were refused; see above.",
+        f"'os:root': {validate_client_id.message}",
+        "6 clients were refused; see above.",
     ]
+
+
+def test_one_refused_client_is_one(import_text: Import) -> None:
+    counts, report = import_text("client_id\nbilling\n")
+    assert counts == {"created": 0, "existing": 0, "refused": 1}
+    assert report.endswith("\n1 client was refused; see above.")
 
 
 def test_import_can_be_run_again_and_tried_before(import_text: Import) -> None:

@@ -74,6 +74,8 @@ def test_text_is_logged_once_a_minute_and_then_with_the_number_held_back(log: An
         assert log("down", seconds) == ["down", "something else"]
     assert log("down", MINUTE)[2:] == ["down (3 lines were held back)"]
     assert log("down", 2 * MINUTE)[3:] == ["down"]
+    log("down", 2.5 * MINUTE)
+    assert log("down", 3 * MINUTE)[4:] == ["down (1 line was held back)"]
 
 
 def test_texts_that_a_stranger_varies_fill_neither_the_log_nor_memory(log: Any) -> None:

@@ -20,6 +20,7 @@ from api.credentials import create_client
 from api.models import Client, Resource, ResourceGrant
 from api.tests.support.responses import (
     INVALID_SCOPE,
+    OTHER_AUDIENCE,
     assert_error,
     assert_refused_token,
     basic,
@@ -272,10 +273,12 @@ def test_this_service_refuses_a_token_for_an_api(
     response = log_in(resource=STOCK)
     assert "register" in claims_of(response)["scope"]
     headers = bearer(text_of(response))
-    assert_refused_token(http.get("/private", headers=headers))
-    assert_refused_token(http.post("/register", {}, format="json", headers=headers))
+    assert_refused_token(http.get("/private", headers=headers), OTHER_AUDIENCE)
+    assert_refused_token(http.post("/register", {}, format="json", headers=headers), OTHER_AUDIENCE)
     http.cookies["access_token"] = text_of(response)
-    assert_refused_token(http.get("/private"))
+    assert_refused_token(http.get("/private"), OTHER_AUDIENCE)
+    tokens.revoke_all(Client.objects.all())
+    assert_refused_token(http.get("/private", headers=headers))
 
 
 def test_token_for_an_api_is_told_to_its_owner_its_server_and_the_scope_introspect(

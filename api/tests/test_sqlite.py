@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from api.credentials import create_client
+from api.models import Client, ClientUsage
 from api.standing import look_up_for_login
 
 pytestmark = [
@@ -39,6 +41,18 @@ def test_statement_is_seen_by_who_watches() -> None:
 def test_rows_are_read_past_the_cursor_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("authdemo.sqlite3.base.fetch_by_cursor", None)
     assert database.fetch_rows("SELECT %(a)s || %(a)s AS twice", {"a": "%"}) == [{"twice": "%%"}]
+
+
+def test_number_above_64_bits_is_compared_as_any_other() -> None:
+    client = create_client("reporting")[0]
+    found = Client.objects.filter(pk__in=[10**30, -(10**30), 2**63, client.pk])
+    assert list(found) == [client]
+    assert not Client.objects.exclude(pk__in=[10**400, client.pk]).exists()
+
+
+def test_number_above_64_bits_is_not_stored() -> None:
+    with pytest.raises(OverflowError):
+        ClientUsage.objects.create(client_id=10**30, hour=timezone.now(), outcome="", count=1)
 
 
 def test_failure_is_djangos() -> None:

@@ -253,6 +253,15 @@ def test_staff_learn_why_an_issuer_is_not_trusted(
     assert not TrustedIssuer.objects.exists()
 
 
+@pytest.mark.parametrize("given", ["{}", "1", "[" * 5000, "nothing"], ids=str.__len__)
+def test_staff_learn_why_the_given_keys_of_an_issuer_stay(given: str, admin: Browser) -> None:
+    trusted = trust_issuer(URL, given=Issuer().jwks())
+    sent = {"name": "", "audience": "", "given_jwks": given}
+    page = admin.post(f"{ISSUERS}{trusted.pk}/change/", sent)
+    assert page.context["adminform"].errors.keys() == {"given_jwks"}
+    assert TrustedIssuer.objects.get().given_jwks == trusted.given_jwks
+
+
 def test_staff_learn_why_the_keys_of_an_issuer_cannot_be_fetched_again(admin: Browser) -> None:
     with RawServer(respond(b"{}", "500 Oops")).running() as server:
         url = server.url.removesuffix("/keys")

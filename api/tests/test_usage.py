@@ -145,7 +145,8 @@ def test_each_credential_has_its_last_use_to_the_minute_and_its_name_in_the_log(
     client, pair, issuer = Client.objects.get(), KeyPair.generate(), Issuer()
     (key,) = client_keys.add(client, public_keys.read(pair.public_pem))
     identity = add_identity(client, trust_issuer(issuer.url, given=issuer.jwks()), SUBJECT, {})
-    new = clients.rotate_secret(client, grace=timedelta(days=9999))
+    new = clients.rotate_secret(client, grace=timedelta(days=1))
+    RetiredSecret.objects.update(expires_at=NOW + timedelta(days=1))
     credential = {"key": f"key:{key.pk}", "identity": f"identity:{identity.pk}"}.get(kind, kind)
     seen = []
     with time_machine.travel(NOW, tick=False) as clock:

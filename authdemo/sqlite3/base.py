@@ -4,6 +4,7 @@ SQLite itself would create an empty database if the file is missing, and keep us
 been removed. Here only `migrate` creates the file.
 """
 
+import math
 import os
 import sqlite3
 from functools import lru_cache
@@ -19,6 +20,25 @@ from authdemo.rows import Params, Rows, fetch_by_cursor, is_instrumented, read_r
 def _named(sql: str, params: tuple[str, ...]) -> str:
     """Write placeholders such as `%(name)s` as SQLite's `:name`."""
     return sql % {name: f":{name}" for name in params}
+
+
+class Cursor(base.SQLiteCursorWrapper):
+    """Compares whole numbers of any size, as PostgreSQL does. Python binds none above 64 bits."""
+
+    def execute(self, query: str, params: Any = None) -> Any:
+        try:
+            return super().execute(query, params)
+        except OverflowError:
+            if not query.startswith("SELECT"):  # what is stored stays as it is
+                raise
+            return super().execute(query, list(map(_comparable, params)))
+
+
+def _comparable(value: Any) -> Any:
+    """Return infinity for a number above 64 bits: it compares with all others in the same way."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return math.copysign(math.inf, 1 if value > 0 else -1)
+    return value
 
 
 class DatabaseFeatures(features.DatabaseFeatures):
@@ -46,6 +66,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 f"There is no database {name}; `manage.py migrate` creates it."
             )
         return super().get_new_connection(conn_params)
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        return self.connection.cursor(factory=Cursor)
 
     def fetch_rows(self, sql: str, params: Params) -> Rows:
         """Return the rows of a read.

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
+from django.contrib.admin.utils import model_ngettext
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
@@ -40,7 +41,7 @@ class Command(BaseCommand):
             ClientUsage.objects.filter(hour__lt=kept_from),
             UsageTotal.objects.filter(hour__lt=kept_from),
         ):
-            name = expired.model._meta.verbose_name_plural
             count = expired.count() if options["dry_run"] else expired.delete()[0]
+            name = model_ngettext(expired.model._meta, count)
             verb = "would be deleted" if options["dry_run"] else "deleted"
             self.stdout.write(f"{count} expired {name} {verb}")

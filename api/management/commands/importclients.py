@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import ngettext
 from tqdm import tqdm
 
 from api.client_authentication import METHODS
@@ -48,7 +49,8 @@ class Command(BaseCommand):
         if not options["dry_run"]:
             record_change("clients_imported", clients=counts["created"])
         if counts["refused"]:
-            raise CommandError(f"{counts['refused']} clients were refused; see above.")
+            were = ngettext("client was", "clients were", counts["refused"])
+            raise CommandError(f"{counts['refused']} {were} refused; see above.")
 
     def _open(self, path: str) -> Any:
         return nullcontext(sys.stdin) if path == "-" else Path(path).open(encoding="utf-8")

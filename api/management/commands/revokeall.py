@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.sessions.models import Session
 from django.core.management.base import BaseCommand
 from django.db import transaction
+from django.utils.translation import ngettext
 
 from api import keys, tokens
 from api.management.records import record_change
@@ -29,7 +30,8 @@ class Command(BaseCommand):
             Session.objects.all().delete()
             deactivated = _deactivate_clients() if options["clients"] else 0
         record_change("all_revoked", kid=key.kid, deactivated=deactivated)
-        self.stdout.write(f"{deactivated} clients deactivated; key {key.kid} signs from now on")
+        clients = ngettext("client", "clients", deactivated)
+        self.stdout.write(f"{deactivated} {clients} deactivated; key {key.kid} signs from now on")
 
 
 def _deactivate_clients() -> int:

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from api.clients import SecretChangedError, grace_end, rotate_secret
+from api.clients import MAX_GRACE, SecretChangedError, grace_end, rotate_secret
 from api.management.durations import ahead, duration
 from api.management.finding import find_client
 from api.management.output import describe_expiry, print_credentials
@@ -21,7 +21,9 @@ class Command(BaseCommand):
         parser.add_argument("client_id")
         when = parser.add_mutually_exclusive_group(required=True)
         when.add_argument(
-            "--grace", type=duration, help="how long the old secret stays good, such as 24h"
+            "--grace",
+            type=duration,
+            help=f"how long the old secret stays good, such as 24h; at most {MAX_GRACE.days}d",
         )
         when.add_argument(
             "--now", action="store_true", help="end the old secret and its tokens at once"

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from types import FrameType
 from typing import Any
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
-        parser.add_argument("--port", type=int, default=8000, help="the port to listen at")
+        parser.add_argument("--port", type=_port, default=8000, help="the port to listen at")
 
     def handle(self, *args: Any, **options: Any) -> None:
         server = Granian(
@@ -59,3 +59,9 @@ def drain_on_sigterm() -> None:
         signal.alarm(settings.DRAIN_SECONDS)
 
     signal.signal(signal.SIGTERM, drain)
+
+
+def _port(text: str) -> int:
+    if not 0 < int(text) < 2**16:
+        raise ArgumentTypeError(f"{text!r} is not a port, which is from 1 to 65535")
+    return int(text)

@@ -42,6 +42,12 @@ class Command(BaseCommand):
                     metavar=metavar,
                     help=f"{meaning}; repeat for several",
                 )
+        parser.add_argument(
+            "--default-resource",
+            metavar="IDENTIFIER",
+            help="the API that tokens are for if the client names none; this service if it is "
+            "empty",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -55,12 +61,14 @@ class Command(BaseCommand):
 
 def _changes(client: Client, options: Mapping[str, Any]) -> Changes:
     """Return what the options ask for. Raises `CommandError`, `ValidationError`."""
+    default = options["default_resource"]
     granted = Resource.objects.filter(grants__client=client.pk)
     changes = Changes(
         name=options["name"],
         active=options["active"],
         scopes=_select("scope", client_records.scopes(client), options, find=str),
         resources=_select("resource", granted, options, find=resources.find),
+        default_resource=resources.find(default) if default else default,
     )
     if changes == Changes():
         raise CommandError("Nothing is to be changed. `--help` lists what can be.")

@@ -113,7 +113,7 @@ def test_client_is_added_used_rotated_and_deactivated(staff: Page, service: Serv
     staff.get_by_role("button", name="Go", exact=True).click()
     inspect(staff, "admin-deactivate")
     staff.get_by_role("button", name="Deactivate clients").click()
-    expect(staff.get_by_text("Deactivated 1 of 1 selected clients.")).to_be_visible()
+    expect(staff.get_by_text("Deactivated 1 of 1 selected client.")).to_be_visible()
     assert login_status(service, client_id, third) == 401
     staff.get_by_role("link", name=client_id).click()
     staff.get_by_role("link", name="Delete").click()

@@ -23,6 +23,7 @@ INVALID_SCOPE = (
     "The client does not have the requested scope; leave scope out to get all that it has."
 )
 EXPIRED_TOKEN = "The access token has expired; get another from /login."
+OTHER_AUDIENCE = "The access token is for another API, not for this service."
 INVALID_TOKEN = "The access token is expired, revoked or not valid."
 
 
