@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from api import identifiers, resources
+from api import identifiers, resources, tokens
 from api.claims import LIFETIME
 from api.credentials import create_client
 from api.models import Client, Resource, ResourceGrant
