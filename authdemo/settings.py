@@ -424,6 +424,8 @@ SLOW_HASH_QUEUE = ISSUER_WAITERS = max(1, THREADS // 4)
 def metrics_directory() -> str:
     """Return the directory in which processes share their counts; prometheus_client uses it too."""
     path: str = env.str("PROMETHEUS_MULTIPROC_DIR", "")
+    if not path:  # prometheus_client would take an empty one for the working directory
+        env.ENVIRON.pop("PROMETHEUS_MULTIPROC_DIR", None)
     if path and not os.access(path, os.W_OK | os.X_OK):
         raise ImproperlyConfigured(
             f"PROMETHEUS_MULTIPROC_DIR must be a directory that this process may write, not {path}."

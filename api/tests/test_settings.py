@@ -588,3 +588,8 @@ def test_hsts_speaks_for_subdomains_unless_told_not_to(load: Load) -> None:
     settings = load(**PUBLIC, HSTS_SUBDOMAINS="false")
     assert settings.SECURE_HSTS_SECONDS == 31536000
     assert settings.SECURE_HSTS_INCLUDE_SUBDOMAINS is settings.SECURE_HSTS_PRELOAD is False
+
+
+def test_empty_metrics_directory_is_none_for_prometheus_client_too(load: Load) -> None:
+    assert load(PROMETHEUS_MULTIPROC_DIR="").METRICS_DIRECTORY == ""
+    assert "PROMETHEUS_MULTIPROC_DIR" not in environ.Env.ENVIRON
