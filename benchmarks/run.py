@@ -115,7 +115,7 @@ class Visit:
     memory: int
 
 
-def visit(system: System, seconds: int) -> Visit:
+def visit(system: System, seconds: int, *, warmed_up: bool) -> Visit:
     """Load each endpoint of a fresh server."""
     loads = {}
     with system.serving(processors()[0]) as server:
@@ -126,7 +126,8 @@ def visit(system: System, seconds: int) -> Visit:
         if system.signer:
             runs[KEY] = partial(load_with_assertions, system, server)
         for endpoint, run in runs.items():
-            warm_up(run)
+            if warmed_up:
+                warm_up(run)
             loads[endpoint] = run(seconds=seconds)
         for endpoint, found in loads.items():
             print(f"  {system.name}, {endpoint}: {found.rate:,.1f}/s", flush=True)
@@ -167,7 +168,9 @@ def compare(
         for number in range(options.rounds):
             print(f"{engine}, round {number + 1} of {options.rounds}", flush=True)
             for system in systems:
-                visits[system.name].append(visit(system, options.seconds))
+                visits[system.name].append(
+                    visit(system, options.seconds, warmed_up=not options.quick)
+                )
     return [
         summary(engine, name, endpoint, rounds)
         for name, rounds in visits.items()
