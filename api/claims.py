@@ -22,7 +22,7 @@ LIFETIME = int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds())  # seconds
 
 
 class MalformedClaimsError(Exception):
-    """The claims are none that this service signs. The message is for the log."""
+    """The claims are none that this service signs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +131,17 @@ def _is_storable(text: str) -> bool:
     return "\0" not in text and text.encode(errors="ignore").decode() == text
 
 
-def credential_of(claims: Mapping[str, Any]) -> str:
-    """Return the name of the credential a token was obtained with, or `""` for a secret."""
-    return str(claims[FINGERPRINT_CLAIM].rpartition(".")[0])
+def read_binding(claims: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the name of the credential that obtained a token, and its fingerprint.
 
-
-def is_bound_to(claims: Mapping[str, Any], client: ClientState) -> bool:
-    """Tell whether a credential of the client, as it is now, obtained the token."""
+    The name is empty for a secret.
+    """
     credential, _, fingerprint = claims[FINGERPRINT_CLAIM].rpartition(".")
+    return credential, fingerprint
+
+
+def is_bound_to(client: ClientState, credential: str, fingerprint: str) -> bool:
+    """Tell whether the client, as it is now, has the credential with this fingerprint."""
     presented = fingerprint.encode()
     secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return any(

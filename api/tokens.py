@@ -149,13 +149,18 @@ def _check_client(token: AccessToken) -> ClientState:
 
     Raises `TokenError`.
     """
+    credential, fingerprint = claims.read_binding(token.payload)
     client = look_up_for_token(
         token["sub"],
         jti=token["jti"],
-        credential=claims.credential_of(token.payload),
+        credential=credential,
         resource=None if token.is_for_this_service else token["aud"],
     )
-    if client is None or not client.is_active or not claims.is_bound_to(token.payload, client):
+    if (
+        client is None
+        or not client.is_active
+        or not claims.is_bound_to(client, credential, fingerprint)
+    ):
         raise TokenError("The token has been revoked.")
     return client
 
