@@ -18,7 +18,7 @@ MAX_LENGTH = 8000  # characters; common proxies take header lines of 8 KiB, with
 CACHE_SIZE = 1024  # verified tokens; about 2 MB
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_jws = jwt.PyJWS()
+jws = jwt.PyJWS()
 _encoder = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -41,11 +41,11 @@ class Backend(TokenBackend):
         key = keys.find(token.partition(".")[0]) if len(token) <= MAX_LENGTH else None
         if key is None:
             raise TokenBackendError("The token is too long or its key is unknown.")
-        return dict(_signed_claims(token, key))
+        return dict(signed_claims(token, key))
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
+def signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
     """Verify what cannot change about a token: its signature and the form of its claims.
 
     The result is cached per token and key. A forged token raises, so it is never cached. The
@@ -54,7 +54,7 @@ def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
     if not _COMPACT.fullmatch(token):
         raise TokenBackendError("The token is malformed.")
     try:
-        payload = json.loads(_jws.decode(token, key.verifying, algorithms=[key.algorithm]))
+        payload = json.loads(jws.decode(token, key.verifying, algorithms=[key.algorithm]))
     except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
         raise TokenBackendError("The token's signature is not ours.") from error
     try:
@@ -64,5 +64,5 @@ def _signed_claims(token: str, key: keys.Key) -> Mapping[str, Any]:
     return MappingProxyType(payload)
 
 
-forget = _signed_claims.cache_clear
+forget = signed_claims.cache_clear
 backend = Backend("ES256")

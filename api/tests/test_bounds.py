@@ -24,7 +24,7 @@ def test_verification_is_one_query(
 @pytest.fixture
 def verified(monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Every verification of a signature by this process."""
-    algorithm = token_backend._jws.get_algorithm_by_name(settings.JWT_ALGORITHM)
+    algorithm = token_backend.jws.get_algorithm_by_name(settings.JWT_ALGORITHM)
     verify = Mock(wraps=algorithm.verify)
     monkeypatch.setattr(algorithm, "verify", verify)
     return verify
@@ -47,7 +47,7 @@ def test_remembered_tokens_are_bounded(
     login = check(*credentials.values(), address="192.0.2.1")
     for _ in range(token_backend.CACHE_SIZE):
         tokens.verify(tokens.issue(login, ()).text)
-    assert token_backend._signed_claims.cache_info().currsize == token_backend.CACHE_SIZE
+    assert token_backend.signed_claims.cache_info().currsize == token_backend.CACHE_SIZE
     verified.reset_mock()
     assert http.get("/private", headers=bearer(first)).status_code == 200
     assert verified.call_count == 1
@@ -60,7 +60,7 @@ def test_forged_tokens_are_not_remembered(
     for _ in range(2):
         assert http.get("/private", headers=bearer(forged)).status_code == 401
     assert verified.call_count == 2
-    assert token_backend._signed_claims.cache_info().currsize == 0
+    assert token_backend.signed_claims.cache_info().currsize == 0
 
 
 @pytest.mark.parametrize(
