@@ -13,8 +13,10 @@ _KEY = re.compile(r"[0-9]{1,18}")
 
 
 class CheckedSelection(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Answers 400 if something selected is no key of a row."""
+
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """Refuse keys that no row can have. Django fails with them."""
+        """Refuse keys that no row can have. Django would answer 500."""
         if not all(map(_KEY.fullmatch, request.POST.getlist(ACTION_CHECKBOX_NAME))):
             raise BadRequest
         return super().response_action(request, queryset)

@@ -1,6 +1,7 @@
 """Serve with granian, and stop in two steps, so that no request is lost behind a load balancer."""
 
 import os
+import re
 import signal
 from argparse import ArgumentParser, ArgumentTypeError
 from types import FrameType
@@ -62,6 +63,7 @@ def drain_on_sigterm() -> None:
 
 
 def _port(text: str) -> int:
-    if not 0 < int(text) < 2**16:
+    port = int(text) if re.fullmatch("[0-9]{1,5}", text) else 0
+    if not 0 < port < 2**16:
         raise ArgumentTypeError(f"{text!r} is not a port, which is from 1 to 65535")
-    return int(text)
+    return port
